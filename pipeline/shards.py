@@ -1,0 +1,208 @@
+"""The shard format: the contract between `prepare` and `train`, and the only module both import.
+
+A shard directory is `OUT/shards/<source>/<split>/[<stratum>/]part-NNNNN.arrow` and, written last,
+`OUT/shards/index.json`; without the index the directory is not complete. A part is an
+uncompressed Arrow IPC file, one row per packed sequence of T tokens:
+
+    tokens           fixed_size_list<uint16|uint32>[T]  token ids; past `num_tokens`: the pad id
+    num_tokens       int32                              real tokens of the row, 1..T
+    num_bytes        int32                              UTF-8 bytes of text that they spell
+    doc_start        list<int32>                        where each piece starts in the row; first is 0
+    doc_token_start  list<int64>                        that piece's first token in its document's own
+                                                        tokenisation (special tokens included)
+    doc_key          list<fixed_size_binary[16]>        key of the document of each piece
+    doc_text_hash    list<fixed_size_binary[16]>        xxh3-128 of its stored text
+
+A piece ends where the next one starts, the last one at `num_tokens`. A document cut in two has its
+bytes apportioned by tokens, so sums over whole documents are exact.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from pipeline.errors import ShardError
+from pipeline.files import file_hash, write_json
+
+FORMAT_VERSION = 1
+INDEX_NAME = "index.json"
+SPLITS = ("train", "validation")
+
+
+def token_type(num_ids: int) -> pa.DataType:
+    """The narrowest unsigned type for ids 0..num_ids-1; `num_ids` counts added tokens too."""
+    return pa.uint16() if num_ids <= 1 << 16 else pa.uint32()
+
+
+def shard_schema(sequence_tokens: int, dtype: pa.DataType) -> pa.Schema:
+    """Schema of a part file for rows of `sequence_tokens` tokens of `dtype`."""
+    key = pa.binary(16)
+    return pa.schema(
+        [
+            pa.field("tokens", pa.list_(pa.field("item", dtype, nullable=False), sequence_tokens)),
+            pa.field("num_tokens", pa.int32()),
+            pa.field("num_bytes", pa.int32()),
+            pa.field("doc_start", pa.list_(pa.int32())),
+            pa.field("doc_token_start", pa.list_(pa.int64())),
+            pa.field("doc_key", pa.list_(key)),
+            pa.field("doc_text_hash", pa.list_(key)),
+        ]
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shard:
+    """One part file. `path` is relative to the shard directory, with forward slashes."""
+
+    path: str
+    source: str
+    split: str
+    stratum: str | None = None
+    num_rows: int
+    num_tokens: int
+    num_bytes: int
+    num_documents: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenizerIdentity:
+    """What a trainer needs to know of the tokenizer, and what must match between shard sets.
+
+    `fingerprint` is the xxh3-128 of `tokenizer.json`; `num_ids` counts added tokens too.
+    `path` is the copy of the tokenizer, relative to the output directory.
+    """
+
+    fingerprint: str
+    num_ids: int
+    bos_id: int | None
+    eos_id: int | None
+    pad_id: int
+    path: str = "tokenizer"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardIndex:
+    """`index.json`: present means complete."""
+
+    corpus: str
+    manifest_fingerprint: str
+    tokenizer: TokenizerIdentity
+    sequence_tokens: int
+    dtype: str
+    shards: tuple[Shard, ...] = field(default=())
+    format_version: int = FORMAT_VERSION
+
+    def select(self, split: str) -> dict[str, tuple[Shard, ...]]:
+        """Shards of one split by mix entry: the source, or `source/stratum` where there are strata."""
+        entries: dict[str, list[Shard]] = {}
+        for shard in self.shards:
+            if shard.split == split:
+                name = shard.source if shard.stratum is None else f"{shard.source}/{shard.stratum}"
+                entries.setdefault(name, []).append(shard)
+        return {name: tuple(shards) for name, shards in sorted(entries.items())}
+
+    def fingerprint(self) -> str:
+        """A hash over what the shards hold: same value, same tokens in the same order."""
+        text = json.dumps(
+            [self.sequence_tokens, self.tokenizer.fingerprint]
+            + [(shard.path, shard.sha256) for shard in self.shards]
+        )
+        return str(xxhash.xxh3_128_hexdigest(text.encode()))
+
+
+def write_index(shards: Path, index: ShardIndex) -> None:
+    """Write `index.json` atomically; call it when every part is on disk."""
+    write_json(shards / INDEX_NAME, asdict(index))
+
+
+def read_index(shards: Path) -> ShardIndex:
+    """Read `DIR/index.json` or `DIR/shards/index.json`. Raises `ShardError`."""
+    path = find_shards(shards) / INDEX_NAME
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise ShardError(f"{path}: cannot be read ({exc}); run `prepare run` again") from exc
+    if values.get("format_version") != FORMAT_VERSION:
+        raise ShardError(
+            f"{path}: got format version {values.get('format_version')!r}, want {FORMAT_VERSION}; "
+            "prepare the shards again with this version of headwater"
+        )
+    try:
+        values["tokenizer"] = TokenizerIdentity(**values["tokenizer"])
+        values["shards"] = tuple(Shard(**shard) for shard in values["shards"])
+        return ShardIndex(**values)
+    except (KeyError, TypeError) as exc:
+        raise ShardError(f"{path}: not an index of shards ({exc}); run `prepare run` again") from exc
+
+
+def find_shards(directory: Path) -> Path:
+    """The shard directory itself: `directory` or `directory/shards`. Raises `ShardError`."""
+    for candidate in (directory, directory / "shards"):
+        if (candidate / INDEX_NAME).is_file():
+            return candidate
+    raise ShardError(
+        f"{directory}: no {INDEX_NAME} here or in shards/, so no complete shards; "
+        "give the `output` of a `prepare run` that ended, or run it again"
+    )
+
+
+class ShardRows:
+    """Random access to the rows of one part through a memory map; nothing is copied to open it."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            source = pa.memory_map(str(path))
+            self._table = pa.ipc.open_file(source).read_all()
+        except (OSError, pa.ArrowInvalid) as exc:
+            raise ShardError(f"{path}: not a readable shard ({exc}); run `prepare verify`") from exc
+        self.num_rows: int = self._table.num_rows
+        tokens = self._table["tokens"]
+        width: int = tokens.type.list_size
+        # One (rows, T) view per record batch: a row is then a slice of the page cache.
+        self._tokens = [_flat(chunk).reshape(-1, width) for chunk in tokens.chunks]
+        self._first = np.cumsum([0] + [len(block) for block in self._tokens])
+        self.num_tokens: np.ndarray = self._table["num_tokens"].to_numpy()
+        self.num_bytes: np.ndarray = self._table["num_bytes"].to_numpy()
+        starts = self._table["doc_start"].combine_chunks()
+        self._start_offsets = starts.offsets.to_numpy()
+        self._starts = starts.values.to_numpy()
+
+    def tokens(self, row: int) -> np.ndarray:
+        """Token ids of a row, shape (T,), a read-only view of the file."""
+        block = int(np.searchsorted(self._first, row, side="right")) - 1
+        view: np.ndarray = self._tokens[block][row - self._first[block]]
+        return view
+
+    def doc_starts(self, row: int) -> np.ndarray:
+        """Where the pieces of documents start in a row, int32, first is 0."""
+        starts: np.ndarray = self._starts[self._start_offsets[row] : self._start_offsets[row + 1]]
+        return starts
+
+    def text_hashes(self) -> np.ndarray:
+        """Text hashes of all pieces, as `S16`-like void records of 16 bytes, not unique."""
+        values = self._table["doc_text_hash"].combine_chunks().values
+        raw = np.frombuffer(values.buffers()[1], dtype="V16")
+        hashes: np.ndarray = raw[values.offset : values.offset + len(values)]
+        return hashes
+
+
+def _flat(chunk: pa.FixedSizeListArray) -> np.ndarray:
+    values: np.ndarray = chunk.flatten().to_numpy(zero_copy_only=True)
+    return values
+
+
+def damaged_shards(shards: Path, index: ShardIndex) -> Iterator[str]:
+    """Name every part that is missing or whose sha256 is not the index's."""
+    for shard in index.shards:
+        path = shards / shard.path
+        if not path.is_file():
+            yield f"{path}: missing"
+        elif (got := file_hash(path, "sha256")) != shard.sha256:
+            yield f"{path}: sha256 is {got}, the index says {shard.sha256}"
