@@ -21,7 +21,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -153,6 +153,16 @@ def find_shards(directory: Path) -> Path:
     )
 
 
+class RowBlock(NamedTuple):
+    """The rows of one record batch, as read-only views of the file."""
+
+    tokens: np.ndarray  # (n, T) uint16 or uint32
+    num_tokens: np.ndarray  # (n,) int32
+    num_bytes: np.ndarray  # (n,) int32
+    start_offsets: np.ndarray  # (n + 1,) int32: row i has starts[offsets[i]:offsets[i + 1]]
+    starts: np.ndarray  # int32, where the pieces of documents start in their row
+
+
 class ShardRows:
     """Random access to the rows of one part through a memory map; nothing is copied to open it."""
 
@@ -163,27 +173,27 @@ class ShardRows:
         except (OSError, pa.ArrowInvalid) as exc:
             raise ShardError(f"{path}: not a readable shard ({exc}); run `prepare verify`") from exc
         self.num_rows: int = self._table.num_rows
-        tokens = self._table["tokens"]
-        width: int = tokens.type.list_size
-        # One (rows, T) view per record batch: a row is then a slice of the page cache.
-        self._tokens = [_flat(chunk).reshape(-1, width) for chunk in tokens.chunks]
-        self._first = np.cumsum([0] + [len(block) for block in self._tokens])
+        # One block per record batch: a row is then a slice of the page cache.
+        self.blocks = [_block(batch) for batch in self._table.to_batches()]
+        self._first = np.cumsum([0] + [len(block.tokens) for block in self.blocks])
         self.num_tokens: np.ndarray = self._table["num_tokens"].to_numpy()
         self.num_bytes: np.ndarray = self._table["num_bytes"].to_numpy()
-        starts = self._table["doc_start"].combine_chunks()
-        self._start_offsets = starts.offsets.to_numpy()
-        self._starts = starts.values.to_numpy()
 
     def tokens(self, row: int) -> np.ndarray:
         """Token ids of a row, shape (T,), a read-only view of the file."""
-        block = int(np.searchsorted(self._first, row, side="right")) - 1
-        view: np.ndarray = self._tokens[block][row - self._first[block]]
+        block, row = self._locate(row)
+        view: np.ndarray = block.tokens[row]
         return view
 
     def doc_starts(self, row: int) -> np.ndarray:
         """Where the pieces of documents start in a row, int32, first is 0."""
-        starts: np.ndarray = self._starts[self._start_offsets[row] : self._start_offsets[row + 1]]
+        block, row = self._locate(row)
+        starts: np.ndarray = block.starts[block.start_offsets[row] : block.start_offsets[row + 1]]
         return starts
+
+    def _locate(self, row: int) -> tuple[RowBlock, int]:
+        block = int(np.searchsorted(self._first, row, side="right")) - 1
+        return self.blocks[block], row - int(self._first[block])
 
     def text_hashes(self) -> np.ndarray:
         """Text hashes of all pieces, as `S16`-like void records of 16 bytes, not unique."""
@@ -193,9 +203,15 @@ class ShardRows:
         return hashes
 
 
-def _flat(chunk: pa.FixedSizeListArray) -> np.ndarray:
-    values: np.ndarray = chunk.flatten().to_numpy(zero_copy_only=True)
-    return values
+def _block(batch: pa.RecordBatch) -> RowBlock:
+    tokens, starts = batch["tokens"], batch["doc_start"]
+    return RowBlock(
+        tokens=tokens.flatten().to_numpy(zero_copy_only=True).reshape(-1, tokens.type.list_size),
+        num_tokens=batch["num_tokens"].to_numpy(),
+        num_bytes=batch["num_bytes"].to_numpy(),
+        start_offsets=starts.offsets.to_numpy(),
+        starts=starts.values.to_numpy(),
+    )
 
 
 def damaged_shards(shards: Path, index: ShardIndex) -> Iterator[str]:

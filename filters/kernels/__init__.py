@@ -1,0 +1,1 @@
+"""Compiled loops on Arrow buffers, and the tables they read."""

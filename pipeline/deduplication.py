@@ -1,0 +1,208 @@
+"""Deduplication from the driver's side: rounds of candidates and verification, then one decision.
+
+Beam has no loop, so each round is a pipeline of its own. What the driver holds is the verified
+pairs, 56 bytes each: the duplicates of a corpus, not the corpus.
+"""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.dedup.candidates import Open, no_edges, unresolved
+from pipeline.dedup.survivors import Removals, Verified, add, decide, no_removals
+from pipeline.files import arrow_writer, atomic
+from pipeline.graph.deduplicate import (
+    FindCandidates,
+    PartitionRange,
+    ReelectHubs,
+    ReelectItem,
+    VerifyItem,
+    VerifyPairs,
+    partition_fingerprint,
+    read_rows,
+    read_verified,
+)
+from pipeline.plan import RefineItem
+from pipeline.records import Record, code_fingerprint, fingerprint
+from pipeline.refined import refined_paths
+from pipeline.removal_table import write_removals
+from pipeline.stage import Context, run_stage
+
+MAX_ROUNDS = 5
+# Of memory per row of the shuffle: 32 bytes of columns, Beam's encoded copies of them, the sort.
+SHUFFLE_ROW_BYTES = 250
+PARTITIONS_PER_RANGE = 4
+MAX_RANGES = 1 << 12
+
+
+@dataclass(slots=True)
+class Rounds:
+    """What the rounds have found so far."""
+
+    verified: Verified = field(default_factory=lambda: Verified(no_edges(), np.zeros(0)))
+    removals: Removals = field(default_factory=no_removals)
+    num_pairs: int = 0
+    num_rounds: int = 0
+    num_unresolved: int = 0
+
+
+def deduplicate(
+    context: Context, items: Sequence[RefineItem], refined: dict[str, Record]
+) -> Record:
+    """Find and verify duplicates among the kept documents; the record of the removal table."""
+    plan, started = context.plan, time.monotonic()
+    key = _dedup_fingerprint(context, items)
+    store = plan.records("deduplicate")
+    done = store.load(key)
+    context.count("deduplicate", 1, int(done is None))
+    if done is not None:
+        return done
+    folder = f"dedup/{key}"
+    _write_file_list(context, items, plan.out / folder)
+    rounds = _run_rounds(context, folder, refined)
+    table = plan.out / folder / "removals.arrow"
+    counts = write_removals(plan, items, rounds.verified, rounds.removals, table)
+    counts |= {
+        "num_pairs": rounds.num_pairs,
+        "num_rounds": rounds.num_rounds,
+        "num_unresolved": rounds.num_unresolved,
+    }
+    record = store.commit(key, {"removals": table}, counts, time.monotonic() - started)
+    for path in (plan.out / folder).glob("round-*"):
+        shutil.rmtree(path)
+    return record
+
+
+def _dedup_fingerprint(context: Context, items: Sequence[RefineItem]) -> str:
+    """Of the documents, the config and the split, which decides what validation must not see."""
+    manifest = context.plan.manifest
+    return fingerprint(
+        [item.fingerprint for item in items],
+        {source.name: source.validation_fraction for source in manifest.sources},
+        manifest.dedup.model_dump(mode="json"),
+        code_fingerprint("pipeline/dedup", "pipeline/graph/deduplicate.py", "pipeline/splits.py")
+        + code_fingerprint("pipeline/deduplication.py", "pipeline/removal_table.py"),
+    )
+
+
+def _write_file_list(context: Context, items: Sequence[RefineItem], folder: Path) -> None:
+    """`files.arrow`: kept and signature file of each number of a document's identity."""
+    out = context.plan.out
+    paths = [refined_paths(Path(), item.source, item.fingerprint) for item in items]
+    columns = {kind: [path[kind].as_posix() for path in paths] for kind in ("kept", "signatures")}
+    types = pa.schema([(name, pa.string()) for name in columns])
+    with arrow_writer(out / folder / "files.arrow", types) as writer:
+        writer.write_table(pa.table(columns, schema=types))
+
+
+def _run_rounds(context: Context, folder: str, refined: dict[str, Record]) -> Rounds:
+    rounds = Rounds()
+    config = context.plan.manifest.dedup
+    partitions = _find_candidates(context, folder, refined)
+    while any(record["counts"]["num_edges"] for record in partitions):
+        rounds.num_rounds += 1
+        _verify(context, folder, rounds, partitions)
+        rounds.removals = decide(rounds.verified, config.threshold)
+        _save_removed(context.plan.out / folder / f"round-{rounds.num_rounds}", rounds.removals)
+        if rounds.num_rounds == MAX_ROUNDS:
+            rounds.num_unresolved = _num_unresolved(context, rounds, partitions)
+            break
+        partitions = _reelect(context, folder, rounds.num_rounds + 1, partitions)
+    return rounds
+
+
+def _find_candidates(context: Context, folder: str, refined: dict[str, Record]) -> list[Record]:
+    """First round: the shuffle, in as many ranges as the memory budget asks for."""
+    config = context.plan.manifest.dedup
+    num_documents = sum(record["counts"]["num_kept"] for record in refined.values())
+    num_bands = config.minhash.bands if config.minhash else 0
+    num_ranges = num_shuffle_rounds(
+        num_documents * (num_bands + 1), context.memory_bytes, context.runner.num_workers
+    )
+    num_partitions = num_ranges * PARTITIONS_PER_RANGE
+    ranges = [
+        PartitionRange(
+            folder,
+            number * PARTITIONS_PER_RANGE,
+            (number + 1) * PARTITIONS_PER_RANGE,
+            num_partitions,
+            fingerprint(folder, "range", number, num_ranges),
+        )
+        for number in range(num_ranges)
+    ]
+
+    def names(item: PartitionRange) -> list[str]:
+        wanted = range(item.first, item.last)
+        return [partition_fingerprint(folder, number, num_partitions) for number in wanted]
+
+    transform = FindCandidates(context.plan, folder, num_partitions)
+    return _by_partition(run_stage(context, "candidates", transform, ranges, names))
+
+
+def num_shuffle_rounds(num_rows: int, memory_bytes: int, num_workers: int) -> int:
+    """Ranges into which the shuffle is cut, so that those that run at once fit into the budget."""
+    per_worker = max(memory_bytes // num_workers, 1)
+    needed = -(-num_rows * SHUFFLE_ROW_BYTES // per_worker)
+    return min(max(needed, num_workers), MAX_RANGES)
+
+
+def _by_partition(records: dict[str, Record]) -> list[Record]:
+    return sorted(records.values(), key=lambda record: int(record["counts"]["partition"]))
+
+
+def _verify(
+    context: Context, folder: str, rounds: Rounds, partitions: Sequence[Record]
+) -> None:
+    """Verify the pairs of one round, file by file, and add them to the verified ones."""
+    by_file: dict[int, list[int]] = {}
+    for record in partitions:
+        for file in record["counts"]["num_edges_by_file"]:
+            by_file.setdefault(int(file), []).append(record["counts"]["partition"])
+    names = [record["fingerprint"] for record in partitions]
+    work = [
+        VerifyItem(
+            folder,
+            file,
+            rounds.num_rounds,
+            tuple(wanted),
+            fingerprint(folder, "verify", rounds.num_rounds, file, names),
+        )
+        for file, wanted in sorted(by_file.items())
+    ]
+    records = run_stage(context, "verify", VerifyPairs(context.plan), work)
+    for item in work:
+        output = records[item.fingerprint]["outputs"]["verified"]
+        fresh = read_verified(context.plan.out / output["path"])
+        rounds.num_pairs += len(fresh.similarity)
+        rounds.verified = add(rounds.verified, fresh)
+
+
+def _save_removed(folder: Path, removals: Removals) -> None:
+    with atomic(folder / "removed.npy") as temporary, temporary.open("wb") as handle:
+        np.save(handle, removals.doc)
+
+
+def _reelect(
+    context: Context, folder: str, number: int, partitions: Sequence[Record]
+) -> list[Record]:
+    """A later round, over the partitions with open buckets."""
+    work = []
+    for record in partitions:
+        if record["counts"]["num_open"]:
+            key = fingerprint(folder, "reelect", number, record["fingerprint"])
+            work.append(ReelectItem(folder, record["counts"]["partition"], number, key))
+    return _by_partition(run_stage(context, "candidates", ReelectHubs(context.plan), work))
+
+
+def _num_unresolved(context: Context, rounds: Rounds, partitions: Sequence[Record]) -> int:
+    """Documents that stay without having met all others of a bucket that stay."""
+    left = [np.zeros(0, np.uint64)]
+    for record in partitions:
+        path = context.plan.out / record["outputs"]["open"]["path"]
+        left.append(unresolved(read_rows(path, Open), rounds.removals.doc))
+    return len(np.unique(np.concatenate(left)))

@@ -1,0 +1,160 @@
+"""`tokenise` and `pack` as Beam transforms: a work item in, its record out.
+
+Tokenise reads one refined file, leaves out what deduplication removed, splits off validation
+documents and writes token files. Pack reads spans of token files and writes one part of the shards.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.arrow import num_value_bytes
+from pipeline.errors import PrepareError
+from pipeline.files import arrow_writer
+from pipeline.plan import Plan
+from pipeline.records import Record
+from pipeline.refined import RowReader
+from pipeline.removals import Removals, read_removals
+from pipeline.shards import SPLITS, TokenizerIdentity, token_type
+from pipeline.splits import validation_mask
+from pipeline.tokens.parts import pack_part
+from pipeline.tokens.token_file import Span, token_batch, tokens_schema
+from pipeline.tokens.tokenize import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class TokeniseItem:
+    """One refined file and the rows `first:last` of the removal table that are its own."""
+
+    source: str
+    kept: str  # relative to the output directory
+    removals: str | None
+    first: int
+    last: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackItem:
+    """One part of the shards: spans (token file, first document, end) in order."""
+
+    source: str
+    split: str
+    path: str  # of the part, relative to the output directory
+    spans: tuple[tuple[str, int, int], ...]
+    fingerprint: str
+
+
+class Tokenise(beam.PTransform):  # type: ignore[misc]  # Beam ships no types
+    """PCollection[TokeniseItem] -> PCollection[Record]."""
+
+    def __init__(self, plan: Plan, identity: TokenizerIdentity) -> None:
+        super().__init__()
+        self._plan, self._identity = plan, identity
+
+    def expand(self, items: beam.PCollection) -> beam.PCollection:
+        return items | "TokeniseItem" >> beam.Map(
+            tokenise_item, plan=self._plan, identity=self._identity
+        )
+
+
+class Pack(beam.PTransform):  # type: ignore[misc]
+    """PCollection[PackItem] -> PCollection[Record]."""
+
+    def __init__(self, plan: Plan, identity: TokenizerIdentity) -> None:
+        super().__init__()
+        self._plan, self._identity = plan, identity
+
+    def expand(self, items: beam.PCollection) -> beam.PCollection:
+        return items | "PackItem" >> beam.Map(pack_item, plan=self._plan, identity=self._identity)
+
+
+def token_paths(out: Path, item: TokeniseItem) -> dict[str, Path]:
+    """The token file of each split."""
+    folder = out / "tokens" / item.source
+    return {split: folder / f"{item.fingerprint}.{split}.arrow" for split in SPLITS}
+
+
+def tokenise_item(item: TokeniseItem, plan: Plan, identity: TokenizerIdentity) -> Record:
+    """Tokenise the surviving documents of one refined file."""
+    started = time.monotonic()
+    tokenizer = _tokenizer(plan, identity)
+    removals = read_removals(plan.out, item.removals, item.first, item.last)
+    fraction = plan.source(item.source).validation_fraction
+    paths = token_paths(plan.out, item)
+    counts: Counter[str] = Counter(num_documents=0, num_bytes=0, num_tokens=0, num_fallbacks=0)
+    schema = tokens_schema(token_type(identity.num_ids))
+    with (
+        arrow_writer(paths["train"], schema) as train,
+        arrow_writer(paths["validation"], schema) as validation,
+    ):
+        for batch in surviving(plan.out / item.kept, removals):
+            held_out = validation_mask(batch["text_hash"], fraction)
+            for writer, mask in ((train, ~held_out), (validation, held_out)):
+                if not mask.any():
+                    continue
+                part = batch.filter(pa.array(mask))
+                tokens = tokenizer.encode(part["text"])
+                num_bytes = num_value_bytes(part["text"])
+                writer.write_batch(token_batch(tokens, part["key"], part["text_hash"], num_bytes))
+                counts["num_documents"] += part.num_rows
+                counts["num_bytes"] += int(num_bytes.sum())
+                counts["num_tokens"] += len(tokens.values)
+                counts["num_fallbacks"] += tokens.num_fallback + tokens.num_mismatched
+    seconds = time.monotonic() - started
+    values = {**counts, "removed": removals.num_by_rule()}
+    return plan.records("tokenise").commit(item.fingerprint, paths, values, seconds)
+
+
+def surviving(kept: Path, removals: Removals) -> Iterator[pa.RecordBatch]:
+    """Batches of a refined file without the removed rows, each checked by key and text hash.
+
+    A removal by position alone removes the wrong document as soon as anything upstream shifts.
+    """
+    first = 0
+    for batch in RowReader(kept).batches():
+        low, high = np.searchsorted(removals.rows, [first, first + batch.num_rows])
+        rows = pa.array(removals.rows[low:high] - first)
+        found = pc.and_(
+            pc.equal(batch["key"].take(rows), removals.keys[low:high]),
+            pc.equal(batch["text_hash"].take(rows), removals.text_hashes[low:high]),
+        )
+        if found.true_count < len(found):
+            raise PrepareError(
+                f"{kept}: {len(found) - found.true_count} removals name rows that hold another "
+                "document; delete the output's dedup/ folder and run again"
+            )
+        first += batch.num_rows
+        keep = np.ones(batch.num_rows, bool)
+        keep[rows.to_numpy()] = False
+        if keep.any():
+            yield batch.filter(pa.array(keep))
+
+
+def pack_item(item: PackItem, plan: Plan, identity: TokenizerIdentity) -> Record:
+    """Pack the documents of some spans of token files into one part."""
+    started = time.monotonic()
+    path = plan.out / item.path
+    spans = [Span(plan.out / file, first, last) for file, first, last in item.spans]
+    counts = pack_part(spans, plan.manifest.pack, identity, path)
+    seconds = time.monotonic() - started
+    return plan.records("pack").commit(item.fingerprint, {"part": path}, counts, seconds)
+
+
+_tokenizers: dict[tuple[str, str], Tokenizer] = {}
+
+
+def _tokenizer(plan: Plan, identity: TokenizerIdentity) -> Tokenizer:
+    """One tokenizer per process: loading takes 0.5 s."""
+    key = (str(plan.out), identity.fingerprint + plan.manifest.tokenizer.model_dump_json())
+    if key not in _tokenizers:
+        folder = plan.out / identity.path
+        _tokenizers[key] = Tokenizer(folder, identity, plan.manifest.tokenizer)
+    return _tokenizers[key]

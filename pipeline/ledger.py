@@ -1,0 +1,130 @@
+"""The ledger: every row that was read is kept, dropped or quarantined, and the sums must meet.
+
+Built from the work items' own records, because a runner that retries or skips distorts its own
+counters. Documents: read = quarantined + dropped by each rule + removed as duplicates + packed.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pipeline.errors import LedgerError, QuarantineError
+from pipeline.records import Record
+
+NUM_FILES_NAMED = 5
+
+
+@dataclass(slots=True)
+class SourceLedger:
+    """What became of the rows of one source."""
+
+    num_read: int = 0
+    num_read_bytes: int = 0
+    num_kept: int = 0
+    num_kept_bytes: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    quarantined: Counter[str] = field(default_factory=Counter)
+    quarantined_files: Counter[str] = field(default_factory=Counter)
+    changes: Counter[str] = field(default_factory=Counter)
+    removed: Counter[str] = field(default_factory=Counter)
+    num_packed: int = 0
+    num_packed_bytes: int = 0
+    num_tokens: int = 0
+    num_tokenizer_fallbacks: int = 0
+
+    def add_refined(self, record: Record) -> None:
+        """Add the counts of one item of `refine`."""
+        counts = record["counts"]
+        self.num_read += counts["num_read"]
+        self.num_read_bytes += counts["num_read_bytes"]
+        self.num_kept += counts["num_kept"]
+        self.num_kept_bytes += counts["num_kept_bytes"]
+        for name in ("dropped", "quarantined", "quarantined_files", "changes"):
+            getattr(self, name).update(counts[name])
+
+    def add_tokenised(self, record: Record) -> None:
+        """Add the counts of one item of `tokenise`."""
+        counts = record["counts"]
+        self.removed.update(counts["removed"])
+        self.num_packed += counts["num_documents"]
+        self.num_packed_bytes += counts["num_bytes"]
+        self.num_tokens += counts["num_tokens"]
+        self.num_tokenizer_fallbacks += counts["num_fallbacks"]
+
+    def imbalance(self) -> str | None:
+        """One sentence on the first sum that does not meet, or None."""
+        out = self.num_kept + self.dropped.total() + self.quarantined.total()
+        if self.num_read != out:
+            return (
+                f"read {self.num_read:,} rows, but kept {self.num_kept:,} + dropped "
+                f"{self.dropped.total():,} + quarantined {self.quarantined.total():,} = {out:,}"
+            )
+        out = self.num_packed + self.removed.total()
+        if self.num_kept != out:
+            return (
+                f"kept {self.num_kept:,} documents, but packed {self.num_packed:,} + removed "
+                f"{self.removed.total():,} = {out:,}"
+            )
+        return None
+
+
+Ledger = dict[str, SourceLedger]
+
+
+def refined_ledger(records: Iterable[tuple[str, Record]]) -> Ledger:
+    """A ledger of (source, record) pairs of `refine`."""
+    ledger: Ledger = {}
+    for source, record in records:
+        ledger.setdefault(source, SourceLedger()).add_refined(record)
+    return ledger
+
+
+def check_quarantine(ledger: Ledger, max_fraction: float) -> None:
+    """Raise `QuarantineError` when more than `max_fraction` of all rows read was quarantined."""
+    num_read = sum(entry.num_read for entry in ledger.values())
+    num_bad = sum(entry.quarantined.total() for entry in ledger.values())
+    if num_bad <= max_fraction * num_read:
+        return
+    files: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for entry in ledger.values():
+        files.update(entry.quarantined_files)
+        reasons.update(entry.quarantined)
+    worst = ", ".join(f"{file} ({number:,})" for file, number in _most(files))
+    why = ", ".join(f"{reason} {number:,}" for reason, number in _most(reasons))
+    raise QuarantineError(
+        f"{num_bad:,} of {num_read:,} rows ({num_bad / num_read:.2%}) were quarantined, the manifest "
+        f"allows {max_fraction:.2%}: {why}; most in {worst}. Look at OUT/refined/*/*.quarantined.arrow, "
+        "then mend the files or raise limits.max_quarantined_fraction"
+    )
+
+
+def _most(counter: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:NUM_FILES_NAMED]
+
+
+def check_balance(ledger: Ledger) -> None:
+    """Raise `LedgerError` unless every sum of every source meets."""
+    for source, entry in ledger.items():
+        if problem := entry.imbalance():
+            raise LedgerError(f"source {source}: {problem}; this is a bug of headwater, please report it")
+
+
+def to_json(ledger: Ledger) -> dict[str, Any]:
+    """The ledger as plain values."""
+    return {source: _plain(asdict(entry)) for source, entry in ledger.items()}
+
+
+def from_json(values: Mapping[str, Mapping[str, Any]]) -> Ledger:
+    """The inverse of `to_json`."""
+    return {
+        source: SourceLedger(
+            **{k: Counter(v) if isinstance(v, dict) else v for k, v in entry.items()}
+        )
+        for source, entry in values.items()
+    }
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: dict(sorted(v.items())) if isinstance(v, dict) else v for k, v in values.items()}

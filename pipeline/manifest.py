@@ -1,0 +1,103 @@
+"""The data manifest: one YAML file that says what `prepare` reads, does and writes.
+
+Relative paths are relative to the manifest's own folder, so a corpus means the same from anywhere.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from filters.registry import create
+from pipeline.configfile import Config, load
+from pipeline.dedup.config import DedupConfig
+from pipeline.errors import ManifestError
+from pipeline.sources.config import SourceConfig
+from pipeline.text.clean import CleanConfig
+from pipeline.text.pii import PiiConfig
+from pipeline.tokens.config import PackConfig, TokenizerConfig
+
+
+SOURCES_KEY = "sources"  # of a filter: the sources that it applies to, all where it is left out
+
+
+def _creatable(spec: dict[str, Any]) -> dict[str, Any]:
+    named = spec.get(SOURCES_KEY)
+    if named is not None and not (isinstance(named, list) and all(isinstance(n, str) for n in named)):
+        raise ValueError(f"sources: got {named!r}, want a list of names of sources")
+    create(plugin_spec(spec))
+    return spec
+
+
+def plugin_spec(spec: dict[str, Any]) -> dict[str, Any]:
+    """What the plugin itself is given: `use` and its parameters."""
+    return {key: value for key, value in spec.items() if key != SOURCES_KEY}
+
+
+FilterSpec = Annotated[dict[str, Any], AfterValidator(_creatable)]
+
+
+class Limits(Config):
+    """When a run gives up on bad input."""
+
+    max_quarantined_fraction: float = Field(
+        default=0.01, ge=0, le=1, description="Of the rows read; above it the run fails."
+    )
+    max_document_bytes: int = Field(
+        default=10_000_000, ge=1, description="UTF-8 bytes; a larger document is quarantined."
+    )
+
+
+class Manifest(Config):
+    """A corpus: sources, what is done to them, and how they are packed."""
+
+    version: Literal[1] = Field(description="Version of the manifest's format.")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="The corpus name.")
+    seed: int = Field(default=17, ge=0, description="Seed of everything random in `prepare`.")
+    output: str = Field(description="Output directory, relative to the manifest's folder.")
+    sources: tuple[SourceConfig, ...] = Field(min_length=1, description="What is read.")
+    clean: CleanConfig = Field(default_factory=CleanConfig, description="Text repair.")
+    pii: PiiConfig = Field(default_factory=PiiConfig, description="Anonymisation.")
+    filters: tuple[FilterSpec, ...] = Field(
+        default=(),
+        description="In order; each names a plugin by `use` and, if not for all, its `sources`; "
+        "the rest is the plugin's parameters.",
+    )
+    dedup: DedupConfig = Field(default_factory=DedupConfig, description="Deduplication.")
+    tokenizer: TokenizerConfig = Field(description="A Hugging Face tokenizer.")
+    pack: PackConfig = Field(default_factory=PackConfig, description="Packing into sequences.")
+    limits: Limits = Field(default_factory=Limits, description="When a run gives up.")
+
+    @field_validator("sources")
+    @classmethod
+    def _unique_names(cls, sources: tuple[SourceConfig, ...]) -> tuple[SourceConfig, ...]:
+        names = [source.name for source in sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two sources are called {', '.join(twice)}; want a name once each")
+        return sources
+
+    @model_validator(mode="after")
+    def _filters_name_sources(self) -> Self:
+        known = [source.name for source in self.sources]
+        for number, spec in enumerate(self.filters):
+            for name in spec.get(SOURCES_KEY) or ():
+                if name not in known:
+                    raise ValueError(
+                        f"filters.{number}.sources: got {name!r}, want of {', '.join(known)}"
+                    )
+        return self
+
+    def filters_of(self, source: str) -> list[dict[str, Any]]:
+        """The filters of one source, in order, as their plugins want them."""
+        return [
+            plugin_spec(spec)
+            for spec in self.filters
+            if spec.get(SOURCES_KEY) is None or source in spec[SOURCES_KEY]
+        ]
+
+
+def load_manifest(path: Path, overrides: Sequence[str] = ()) -> Manifest:
+    """Read and validate a manifest. Raises `ManifestError` with line, field, got and wanted."""
+    return load(path, Manifest, overrides, error=ManifestError)

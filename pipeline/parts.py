@@ -1,0 +1,174 @@
+"""Tokenising and packing from the driver's side: what goes into which part, and the index.
+
+Documents are grouped into parts by cumulative tokens in the order of the refined files, so a part's
+bytes do not depend on how many workers made it.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.graph.pack import Pack, PackItem, Tokenise, TokeniseItem
+from pipeline.plan import Plan, RefineItem
+from pipeline.records import Record, code_fingerprint, fingerprint
+from pipeline.removals import REMOVALS, ROW_BITS
+from pipeline.shards import INDEX_NAME, SPLITS, Shard, ShardIndex, TokenizerIdentity, write_index
+from pipeline.stage import Context, run_stage
+from pipeline.tokens.token_file import lengths
+
+Span = tuple[str, int, int]
+
+
+def tokenise(
+    context: Context,
+    items: Sequence[RefineItem],
+    refined: dict[str, Record],
+    removal_record: Record | None,
+    identity: TokenizerIdentity,
+) -> list[tuple[TokeniseItem, Record]]:
+    """Token files of all refined files, in their order."""
+    plan = context.plan
+    work = _tokenise_items(plan, items, refined, removal_record, identity)
+    records = run_stage(context, "tokenise", Tokenise(plan, identity), work)
+    return [(item, records[item.fingerprint]) for item in work]
+
+
+def _tokenise_items(
+    plan: Plan,
+    items: Sequence[RefineItem],
+    refined: dict[str, Record],
+    removal_record: Record | None,
+    identity: TokenizerIdentity,
+) -> list[TokeniseItem]:
+    settings = fingerprint(
+        identity.fingerprint,
+        plan.manifest.tokenizer.model_dump(mode="json"),
+        code_fingerprint("pipeline/tokens", "pipeline/graph/pack.py", "pipeline/splits.py"),
+    )
+    path = removal_record["outputs"]["removals"]["path"] if removal_record else None
+    table = _removal_table(plan, path)
+    docs = table["doc"].to_numpy()
+    bounds = np.searchsorted(docs, np.arange(len(items) + 1, dtype=np.uint64) << np.uint64(ROW_BITS))
+    work = []
+    for number, item in enumerate(items):
+        first, last = int(bounds[number]), int(bounds[number + 1])
+        kept = refined[item.fingerprint]["outputs"]["kept"]
+        key = fingerprint(
+            settings,
+            kept["xxh3"],
+            _removed_digest(table.slice(first, last - first)),
+            plan.source(item.source).validation_fraction,
+        )
+        work.append(TokeniseItem(item.source, kept["path"], path, first, last, key))
+    return work
+
+
+def _removal_table(plan: Plan, path: str | None) -> pa.Table:
+    if path is None:
+        return REMOVALS.empty_table()
+    with pa.memory_map(str(plan.out / path)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def _removed_digest(removals: pa.Table) -> str:
+    """What a tokenised file depends on: which of its rows are gone, and by which rule."""
+    rows = removals["doc"].to_numpy() & np.uint64((1 << ROW_BITS) - 1)
+    keys = [key.hex() for key in removals["key"].to_pylist()]
+    return fingerprint(rows.tolist(), keys, removals["rule"].to_pylist())
+
+
+def pack(
+    context: Context, tokenised: Sequence[tuple[TokeniseItem, Record]], identity: TokenizerIdentity
+) -> list[tuple[PackItem, Record]]:
+    """Parts of all sources and splits; those of another config are removed first."""
+    plan = context.plan
+    work = _pack_items(plan, tokenised, identity)
+    store = plan.records("pack")
+    # A part's name does not tell its config, so what is not wanted goes before anything is written.
+    if any(store.load(item.fingerprint) is None for item in work):
+        (plan.out / "shards" / INDEX_NAME).unlink(missing_ok=True)
+    store.prune(item.fingerprint for item in work)
+    records = run_stage(context, "pack", Pack(plan, identity), work)
+    return [(item, records[item.fingerprint]) for item in work]
+
+
+def _pack_items(
+    plan: Plan, tokenised: Sequence[tuple[TokeniseItem, Record]], identity: TokenizerIdentity
+) -> list[PackItem]:
+    settings = fingerprint(
+        plan.manifest.pack.model_dump(mode="json"),
+        identity.fingerprint,
+        code_fingerprint("pipeline/tokens", "pipeline/shards.py"),
+    )
+    work = []
+    for source in plan.manifest.sources:
+        records = [record for item, record in tokenised if item.source == source.name]
+        for split in SPLITS:
+            files = [record["outputs"][split] for record in records]
+            digests = {file["path"]: file["xxh3"] for file in files}
+            paths = [file["path"] for file in files]
+            for number, spans in enumerate(
+                group_spans(plan.out, paths, plan.manifest.pack.shard_tokens)
+            ):
+                path = f"shards/{source.name}/{split}/part-{number:05d}.arrow"
+                read = [(digests[file], first, last) for file, first, last in spans]
+                key = fingerprint(settings, path, read)
+                work.append(PackItem(source.name, split, path, spans, key))
+    return work
+
+
+def group_spans(out: Path, paths: Sequence[str], shard_tokens: int) -> Iterator[tuple[Span, ...]]:
+    """Documents in order, cut into groups as soon as a group has `shard_tokens` tokens."""
+    group: list[Span] = []
+    room = shard_tokens
+    for path in paths:
+        ends = np.cumsum(lengths(out / path))
+        first, used = 0, 0
+        while first < len(ends):
+            last = min(int(np.searchsorted(ends, used + room)) + 1, len(ends))
+            group.append((path, first, last))
+            room -= int(ends[last - 1]) - used
+            first, used = last, int(ends[last - 1])
+            if room <= 0:
+                yield tuple(group)
+                group, room = [], shard_tokens
+    if group:
+        yield tuple(group)
+
+
+def finish(
+    plan: Plan, packed: Sequence[tuple[PackItem, Record]], identity: TokenizerIdentity
+) -> ShardIndex:
+    """Write `index.json`, last of all, unless it is there and says the same."""
+    shards = tuple(_shard(item, record) for item, record in packed)
+    index = ShardIndex(
+        corpus=plan.manifest.name,
+        manifest_fingerprint=manifest_fingerprint(plan),
+        tokenizer=identity,
+        sequence_tokens=plan.manifest.pack.sequence_tokens,
+        dtype="uint16" if identity.num_ids <= 1 << 16 else "uint32",
+        shards=shards,
+    )
+    write_index(plan.out / "shards", index)
+    return index
+
+
+def _shard(item: PackItem, record: Record) -> Shard:
+    counts = record["counts"]
+    return Shard(
+        path=item.path.removeprefix("shards/"),
+        source=item.source,
+        split=item.split,
+        num_rows=counts["num_rows"],
+        num_tokens=counts["num_tokens"],
+        num_bytes=counts["num_bytes"],
+        num_documents=counts["num_documents"],
+        sha256=counts["sha256"],
+    )
+
+
+def manifest_fingerprint(plan: Plan) -> str:
+    """Of all that the manifest says, but for where the output goes."""
+    return fingerprint(plan.manifest.model_dump(mode="json", exclude={"output"}))

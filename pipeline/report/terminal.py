@@ -1,0 +1,96 @@
+"""What `prepare run` prints at the end: the funnel, as a table for a person."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.ledger import Ledger, SourceLedger
+from pipeline.run import Outcome
+
+MEGABYTE = 1e6
+
+
+def print_outcome(outcome: Outcome, out: Path, console: Console) -> None:
+    """The funnel: documents and bytes per stage and source, with what each rule dropped."""
+    if outcome.nothing_to_do:
+        num_items = sum(outcome.num_items.values())
+        console.print(f"Nothing to do: all {num_items} work items of {out} are done.", soft_wrap=True)
+    table = Table(title="Where the documents went", title_justify="left")
+    table.add_column("stage")
+    for source in outcome.ledger:
+        table.add_column(source, justify="right")
+        table.add_column("MB", justify="right")
+    for label, cells in _funnel_rows(outcome.ledger):
+        table.add_row(label, *cells)
+    console.print(table)
+    console.print(_totals(outcome))
+    for line in _notes(outcome):
+        console.print(line)
+
+
+def _funnel_rows(ledger: Ledger) -> list[tuple[str, list[str]]]:
+    entries = list(ledger.values())
+    rows = [("read", _cells(entries, lambda e: (e.num_read, e.num_read_bytes)))]
+    for reason in _names(entries, "quarantined"):
+        rows.append((f"  quarantined: {reason}", _minus(entries, "quarantined", reason)))
+    for rule in _names(entries, "dropped"):
+        rows.append((f"  dropped: {rule}", _minus(entries, "dropped", rule)))
+    rows.append(("refined", _cells(entries, lambda e: (e.num_kept, e.num_kept_bytes))))
+    for rule in _names(entries, "removed"):
+        rows.append((f"  removed: {rule}", _minus(entries, "removed", rule)))
+    rows.append(("packed", _cells(entries, lambda e: (e.num_packed, e.num_packed_bytes))))
+    return rows
+
+
+def _names(entries: list[SourceLedger], counter: str) -> list[str]:
+    return sorted({name for entry in entries for name in getattr(entry, counter)})
+
+
+def _cells(entries: list[SourceLedger], of: Callable[[SourceLedger], tuple[int, int]]) -> list[str]:
+    cells = []
+    for entry in entries:
+        number, num_bytes = of(entry)
+        cells += [f"{number:,}", f"{num_bytes / MEGABYTE:,.1f}"]
+    return cells
+
+
+def _minus(entries: list[SourceLedger], counter: str, name: str) -> list[str]:
+    cells = []
+    for entry in entries:
+        number = getattr(entry, counter)[name]
+        cells += [f"-{number:,}" if number else "", ""]
+    return cells
+
+
+def _totals(outcome: Outcome) -> str:
+    shards = outcome.index.shards
+    tokens = sum(shard.num_tokens for shard in shards)
+    slots = sum(shard.num_rows for shard in shards) * outcome.index.sequence_tokens
+    return (
+        f"{tokens:,} tokens in {len(shards)} shards of {outcome.index.sequence_tokens}-token rows, "
+        f"{tokens / max(slots, 1):.2%} of the slots used."
+    )
+
+
+def _notes(outcome: Outcome) -> list[str]:
+    notes = []
+    changes = sum((entry.changes for entry in outcome.ledger.values()), start=Counter())
+    pii = [f"{name.removeprefix('pii.num_pii_')} {n:,}" for name, n in _most(changes, "pii.") if n]
+    if pii:
+        notes.append("PII replaced by tags: " + ", ".join(pii) + ".")
+    dedup = outcome.dedup["counts"] if outcome.dedup else {}
+    if dedup.get("num_unresolved"):
+        notes.append(f"{dedup['num_unresolved']:,} candidate pairs were left after the last round.")
+    fallbacks = sum(entry.num_tokenizer_fallbacks for entry in outcome.ledger.values())
+    if fallbacks:
+        notes.append(f"{fallbacks:,} documents were tokenised by the slower tokenizer.")
+    return notes
+
+
+def _most(counter: Counter[str], prefix: str) -> list[tuple[str, int]]:
+    chosen = [(name, number) for name, number in counter.items() if name.startswith(prefix)]
+    return sorted(chosen, key=lambda item: (-item[1], item[0]))

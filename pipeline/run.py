@@ -1,0 +1,128 @@
+"""`prepare run`, read from top to bottom: what there is, refine, deduplicate, pack, balance."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from filters.registry import create
+from pipeline.deduplication import deduplicate
+from pipeline.files import atomic, write_json
+from pipeline.graph.refine import Refine, Spool
+from pipeline.inputs import content_hashes, list_inputs
+from pipeline.ledger import Ledger, check_balance, check_quarantine, refined_ledger, to_json
+from pipeline.manifest import plugin_spec
+from pipeline.parts import finish, pack, tokenise
+from pipeline.plan import Plan, RefineItem, SpoolItem, refine_items, spool_items
+from pipeline.records import Record
+from pipeline.shards import ShardIndex
+from pipeline.sources.protocol import Input
+from pipeline.stage import Context, locked, run_stage
+from pipeline.tokens.resolve import resolve_tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did."""
+
+    ledger: Ledger
+    index: ShardIndex
+    dedup: Record | None
+    num_items: dict[str, int] = field(default_factory=dict)
+    num_run: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Every item was done before."""
+        return not any(self.num_run.values())
+
+
+def run(context: Context) -> Outcome:
+    """Prepare a corpus. What was done before and still holds is not done again."""
+    plan = context.plan
+    inputs = list_inputs(plan)
+    check_filters(plan)
+    with locked(plan.out):
+        identity = resolve_tokenizer(plan.manifest.tokenizer, plan.base, plan.out)
+        hashes = content_hashes(plan, inputs)
+        items, refined = refine(context, inputs, hashes)
+        ledger = refined_ledger((item.source, refined[item.fingerprint]) for item in items)
+        check_quarantine(ledger, plan.manifest.limits.max_quarantined_fraction)
+        removals = deduplicate(context, items, refined)
+        tokenised = tokenise(context, items, refined, removals, identity)
+        for item, record in tokenised:
+            ledger[item.source].add_tokenised(record)
+        check_balance(ledger)
+        packed = pack(context, tokenised, identity)
+        write_json(plan.out / "ledger.json", to_json(ledger))
+        _write_manifest(plan)
+        index = finish(plan, packed, identity)
+        _prune(plan, items, [item.fingerprint for item, _ in tokenised], removals)
+    return Outcome(ledger, index, removals, context.num_items, context.num_run)
+
+
+def check_filters(plan: Plan) -> None:
+    """Load every filter's models once here, so that a missing one stops the run before any work."""
+    for spec in plan.manifest.filters:
+        _, rule = create(plugin_spec(spec))
+        load = getattr(rule, "load", None)
+        if load is not None:
+            load()
+
+
+def refine(
+    context: Context, inputs: dict[str, list[Input]], hashes: dict[str, str]
+) -> tuple[list[RefineItem], dict[str, Record]]:
+    """All refined files, in the order that numbers documents."""
+    plan = context.plan
+    work = spool_items(plan, inputs, hashes)
+    spooled = {item.input.path: plan.records("spool").read(item.fingerprint) for item in work}
+    pending = [item for item in work if not _is_settled(plan, item, spooled[item.input.path], hashes)]
+    if pending:
+        done = run_stage(context, "spool", Spool(plan), pending)
+        spooled |= {item.input.path: done[item.fingerprint] for item in pending}
+    chunks = {path: record for path, record in spooled.items() if record is not None}
+    items = refine_items(plan, inputs, hashes, chunks)
+    records = run_stage(context, "refine", Refine(plan), items)
+    shutil.rmtree(plan.out / "spool", ignore_errors=True)
+    return items, records
+
+
+def _is_settled(
+    plan: Plan, item: SpoolItem, record: Record | None, hashes: dict[str, str]
+) -> bool:
+    """Whether a file need not be spooled: its chunks are there, or all of them are refined."""
+    if record is None:
+        return False
+    if plan.records("spool").load(item.fingerprint) is not None:
+        return True
+    inputs = {item.source: [item.input]}
+    chunks = refine_items(plan, inputs, hashes, {item.input.path: record})
+    return all(plan.records("refine").load(chunk.fingerprint) for chunk in chunks)
+
+
+def _write_manifest(plan: Plan) -> None:
+    """The manifest as it was understood, overrides and defaults included."""
+    text = yaml.safe_dump(plan.manifest.model_dump(mode="json"), sort_keys=False)
+    with atomic(plan.out / "manifest.yaml") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _prune(
+    plan: Plan, items: Sequence[RefineItem], tokenised: Sequence[str], removals: Record | None
+) -> None:
+    """Remove what earlier configs left behind."""
+    plan.records("refine").prune(item.fingerprint for item in items)
+    plan.records("tokenise").prune(tokenised)
+    plan.records("deduplicate").prune([removals["fingerprint"]] if removals else [])
+    for folder in ("candidates", "verify"):
+        plan.records(folder).prune([])
+    _remove_temporary(plan.out)
+
+
+def _remove_temporary(out: Path) -> None:
+    """Files that a killed run was writing: the lock is ours, so nobody writes them now."""
+    for path in out.rglob(".tmp-*"):
+        path.unlink(missing_ok=True)

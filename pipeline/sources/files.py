@@ -1,0 +1,143 @@
+"""Finding and opening the files of a source: local paths, globs and any fsspec URL."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import fsspec
+import pyarrow as pa
+import xxhash
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.errors import SourceError
+from pipeline.sources.compression import CHUNK_BYTES, MAGIC_BYTES, compression_of
+from pipeline.sources.config import SourceConfig
+from pipeline.sources.protocol import Input
+
+GLOB = frozenset("*?[")
+ETAGS = ("mtime_ns", "ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
+
+
+def find_inputs(source: SourceConfig, base: Path) -> list[Input]:
+    """Files that the source's paths match, each once, sorted by `relative`.
+
+    Local paths are relative to `base`, the manifest's folder. Raises SourceError where a path
+    matches nothing, is a folder, or cannot be read.
+    """
+    found: dict[str, Input] = {}
+    for index, pattern in enumerate(source.paths):
+        where = f"source {source.name!r}: paths.{index} {pattern!r}"
+        matches = _find_local(pattern, base) if is_local(pattern) else _find_url(pattern, where)
+        if not matches:
+            raise SourceError(f"{where}: {_why_nothing(pattern, base)}")
+        found.update((item.relative, item) for item in matches)
+    for item in found.values():
+        if is_local(item.path) and not os.access(item.path, os.R_OK):
+            raise SourceError(
+                f"source {source.name!r}: {item.relative}: got a file that this user may not read, "
+                "want read permission"
+            )
+    return [found[relative] for relative in sorted(found)]
+
+
+def is_local(path: str) -> bool:
+    """Whether `path` is a plain path, not a URL or a chain of them."""
+    return "://" not in path and "::" not in path
+
+
+def _find_local(pattern: str, base: Path) -> list[Input]:
+    whole = base / pattern
+    # A file may have a bracket in its name: what exists is meant as it stands.
+    names = [str(whole)] if whole.is_file() else LocalFileSystem().glob(str(whole))
+    return [local_input(Path(name), base) for name in names if Path(name).is_file()]
+
+
+def local_input(path: Path, base: Path) -> Input:
+    """The input of a local file, named relative to `base` with forward slashes."""
+    stat = path.stat()
+    relative = Path(os.path.relpath(path, base)).as_posix()
+    return Input(
+        path=str(path),
+        relative=relative,
+        size_bytes=stat.st_size,
+        modified=str(stat.st_mtime_ns),
+    )
+
+
+def _find_url(pattern: str, where: str) -> list[Input]:
+    try:
+        filesystem, path = fsspec.core.url_to_fs(pattern)
+        found = filesystem.glob(path, detail=True) if GLOB & set(path) else {}
+        if not found and filesystem.isfile(path):
+            found = {path: filesystem.info(path)}
+    except (OSError, ValueError, ImportError, RuntimeError) as exc:
+        raise SourceError(f"{where}: cannot be opened ({exc}); want a URL that fsspec knows") from exc
+    return [
+        _remote_input(_url(pattern, filesystem, name), info)
+        for name, info in found.items()
+        if info.get("type") == "file"
+    ]
+
+
+def _url(pattern: str, filesystem: Any, name: str) -> str:
+    """Put a name back into the pattern's chain: `zip://*.txt::b.zip` gives `zip://a.txt::b.zip`."""
+    head, chain, tail = pattern.partition("::")
+    if chain and "://" not in head:  # a cache in front: its names are those of what it caches
+        inner = tail.partition("://")[0]
+        return f"{head}::{inner}://{name.removeprefix('/')}"
+    return f"{filesystem.unstrip_protocol(name)}{chain}{tail}"
+
+
+def _remote_input(url: str, info: dict[str, Any]) -> Input:
+    etag = next((str(info[key]) for key in ETAGS if info.get(key) is not None), None)
+    return Input(path=url, relative=url, size_bytes=info.get("size"), modified=etag)
+
+
+def _why_nothing(pattern: str, base: Path) -> str:
+    if is_local(pattern) and (base / pattern).is_dir():
+        return f"got a folder, want files; write {pattern.rstrip('/') + '/**/*'!r} for all below it"
+    kind = "no file matches" if GLOB & set(pattern) else "there is no such file"
+    place = f" under {base}" if is_local(pattern) else ""
+    return f"{kind}{place}; want a path or glob relative to the manifest's folder, or a URL"
+
+
+@contextmanager
+def open_bytes(item: Input) -> Iterator[BinaryIO]:
+    """The stored bytes of an input. Raises SourceError when it is no longer there."""
+    try:
+        if is_local(item.path):
+            handle: BinaryIO = Path(item.path).open("rb")
+        else:
+            filesystem, path = fsspec.core.url_to_fs(item.path)
+            handle = filesystem.open(path, "rb")
+    except OSError as exc:
+        raise SourceError(f"{item.relative}: cannot be opened ({exc}); it was there at the start") from exc
+    with handle:
+        yield handle
+
+
+@contextmanager
+def open_arrow(item: Input) -> Iterator[pa.NativeFile]:
+    """The same for Arrow's readers, without Python in between for a local file."""
+    with open_bytes(item) as handle:
+        source = pa.OSFile(item.path) if is_local(item.path) else pa.PythonFile(handle, "r")
+        with source:
+            yield source
+
+
+def compression(handle: BinaryIO) -> str | None:
+    """gz, zst, bz2, xz or None by content; leaves the handle at its beginning."""
+    head = handle.read(MAGIC_BYTES)
+    handle.seek(0)
+    return compression_of(head)
+
+
+def content_hash(item: Input) -> str:
+    """xxh3-128 of the stored bytes, as hex digits."""
+    digest = xxhash.xxh3_128()
+    with open_bytes(item) as handle:
+        while chunk := handle.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return str(digest.hexdigest())

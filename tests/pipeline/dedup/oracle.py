@@ -1,0 +1,85 @@
+"""Deduplication in plain Python, from the definitions: what the kernels are held against."""
+
+import unicodedata
+from collections.abc import Sequence
+from itertools import combinations
+
+import pyarrow as pa
+from hypothesis import strategies as st
+
+UNSPACED = ("HIRAGANA", "KATAKANA", "CJK", "THAI", "LAO", "MYANMAR", "KHMER", "HALFWIDTH KATAKANA")
+
+# Any Unicode, and texts of few words in many guises, which collide.
+ANY_TEXT = st.text(max_size=60)
+LIKE_TEXT = st.lists(
+    st.sampled_from(
+        ["a", "A", "b", "cc", "!", " ", "  ", "\n", "ß", "ẞ", "漢", "字", "ก", "\u00ad"]
+    ),
+    max_size=40,
+).map("".join)
+TEXTS = st.lists(ANY_TEXT | LIKE_TEXT | st.none(), max_size=12)
+
+
+def words(text: str) -> list[str]:
+    """Runs of letters, marks and numbers, folded; unspaced scripts by character."""
+    found, run = [], ""
+    for character in text:
+        category = unicodedata.category(character)
+        if "\ufe00" <= character <= "\ufe0f" or (category == "Cf" and character != "\u200b"):
+            if ord(character) < 0x40000:
+                continue
+        is_word = category[0] in "LMN" and ord(character) < 0x40000
+        if not is_word or is_unspaced(character):
+            found += [run] * bool(run)
+            run = ""
+        if is_word and is_unspaced(character):
+            found.append(fold(character))
+        elif is_word:
+            run += fold(character)
+    return found + [run] * bool(run)
+
+
+def is_unspaced(character: str) -> bool:
+    name = unicodedata.name(character, "")
+    return name.startswith(UNSPACED) or character in "々〆〇"
+
+
+def fold(character: str) -> str:
+    folded = character.casefold()
+    if len(folded) > 1:
+        folded = character.lower()
+    return folded if len(folded) == 1 else character
+
+
+def shingle_set(text: str | None, ngram: int) -> frozenset:
+    """The set of word n-grams; of a shorter text all its words, or the text itself if it has none."""
+    found = words(text or "")
+    if not found:
+        return frozenset([(text or "").strip(" \t\n\v\f\r")])
+    if len(found) < ngram:
+        return frozenset([tuple(found)])
+    return frozenset(tuple(found[i : i + ngram]) for i in range(len(found) - ngram + 1))
+
+
+def jaccard(one: frozenset, two: frozenset) -> float:
+    return len(one & two) / len(one | two)
+
+
+def greedy(order: Sequence[int], similar: set[frozenset[int]]) -> set[int]:
+    """Who stays: in order, each document that is like none that stays already."""
+    stays: list[int] = []
+    for doc in order:
+        if not any(frozenset((doc, other)) in similar for other in stays):
+            stays.append(doc)
+    return set(stays)
+
+
+def similar_pairs(sets: Sequence[frozenset], threshold: float) -> set[frozenset[int]]:
+    """All pairs at or over the threshold, by comparing every pair."""
+    pairs = combinations(range(len(sets)), 2)
+    return {frozenset(p) for p in pairs if jaccard(sets[p[0]], sets[p[1]]) >= threshold}
+
+
+def sliced(texts: Sequence[str | None]) -> pa.StringArray:
+    """The texts as a slice of a longer array, so that its offset is not 0."""
+    return pa.array(["before one", None, *texts, "after it"], pa.string())[2 : 2 + len(texts)]
