@@ -42,7 +42,8 @@ def main() -> None:
         write_corpus(Path(directory), args.rows)
         rate = measure(Path(directory), args.batch_rows)
     print(
-        f"stream: {rate / 1e6:.0f}M tokens/s, rows of {SEQUENCE_TOKENS}, batches of {args.batch_rows}"
+        f"stream: {rate / 1e6:.0f}M tokens/s in batches of {args.batch_rows} rows of "
+        f"{SEQUENCE_TOKENS}"
     )
 
 

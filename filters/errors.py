@@ -1,8 +1,8 @@
 """Everything the filters can raise on purpose.
 
-    FilterError                          a filter broke its contract
-    ├── FilterConfigError (ValueError)   a parameter is out of range, or a name is unknown
-    └── FilterLoadError                  a model or list that a filter needs cannot be loaded
+FilterError                          a filter broke its contract
+├── FilterConfigError (ValueError)   a parameter is out of range, or a name is unknown
+└── FilterLoadError                  a model or list that a filter needs cannot be loaded
 """
 
 

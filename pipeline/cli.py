@@ -140,3 +140,7 @@ def _filters(options: argparse.Namespace) -> int:
     console = Console()
     describe_filters(options.name, console)
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,7 +6,7 @@ counters. Documents: read = quarantined + dropped by each rule + removed as dupl
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pipeline.errors import LedgerError, QuarantineError
@@ -113,7 +113,7 @@ def check_balance(ledger: Ledger) -> None:
 
 def to_json(ledger: Ledger) -> dict[str, Any]:
     """The ledger as plain values."""
-    return {source: _plain(asdict(entry)) for source, entry in ledger.items()}
+    return {source: _plain(entry) for source, entry in ledger.items()}
 
 
 def from_json(values: Mapping[str, Mapping[str, Any]]) -> Ledger:
@@ -126,5 +126,6 @@ def from_json(values: Mapping[str, Mapping[str, Any]]) -> Ledger:
     }
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: dict(sorted(v.items())) if isinstance(v, dict) else v for k, v in values.items()}
+def _plain(entry: SourceLedger) -> dict[str, Any]:
+    values = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    return {k: dict(sorted(v.items())) if isinstance(v, Counter) else v for k, v in values.items()}

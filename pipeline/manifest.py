@@ -15,7 +15,7 @@ from pipeline.dedup.config import DedupConfig
 from pipeline.errors import ManifestError
 from pipeline.sources.config import SourceConfig
 from pipeline.text.clean import CleanConfig
-from pipeline.text.pii import PiiConfig
+from pipeline.text.pii.anonymise import PiiConfig
 from pipeline.tokens.config import PackConfig, TokenizerConfig
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.manifest import Manifest
 from pipeline.records import Record, Records, code_fingerprint, fingerprint
-from pipeline.sources import open_reader
+from pipeline.sources.registry import open_reader
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.protocol import Input, Reader, Slice
 

@@ -10,6 +10,7 @@ config are never taken for another's.
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -48,6 +49,7 @@ def code_fingerprint(*folders: str) -> str:
             digest.update(file.read_bytes())
     for library in _LIBRARIES:
         digest.update(f"{library}={version(library)}".encode())
+    digest.update(unicodedata.unidata_version.encode())
     return digest.hexdigest()
 
 

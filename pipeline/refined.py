@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 
 from pipeline.arrow import num_value_bytes
 from pipeline.files import arrow_writer
-from pipeline.refining import FAILURE, Refined, Refinery
+from filters.protocol import FAILURES
+from pipeline.refining import Refined, Refinery
 from pipeline.sources.schema import DOCUMENT, QUARANTINE, Rows
 
 KINDS = ("kept", "signatures", "dropped", "quarantined")
@@ -41,7 +42,7 @@ class RefinedWriter:
         self._schemas = {
             "kept": empty.kept.schema,
             "signatures": empty.signatures.schema,
-            "dropped": pa.schema([*empty.kept.schema, *(pa.field(*column) for column in FAILURE)]),
+            "dropped": pa.schema([*empty.kept.schema, *FAILURES]),
             "quarantined": QUARANTINE,
         }
         self._paths = paths

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.protocol import Filter, apply, first_failures
+from filters.protocol import FAILURES, Filter, apply, first_failures
 from filters.registry import create
 from filters.statistics import TextStatistics
 from pipeline.arrow import num_value_bytes
@@ -22,9 +22,8 @@ from pipeline.dedup.signature import band_hashes, sign
 from pipeline.keys import document_keys, hash_values, key_words
 from pipeline.manifest import Manifest
 from pipeline.text.clean import CleanConfig, clean
-from pipeline.text.pii import PiiConfig, anonymise
+from pipeline.text.pii.anonymise import PiiConfig, anonymise
 
-FAILURE = [("rule", pa.string()), ("value", pa.float64()), ("threshold", pa.float64())]
 EMPTY_RULE = "empty"
 
 
@@ -130,6 +129,7 @@ def _with_columns(batch: pa.RecordBatch, more: pa.RecordBatch, prefix: str = "")
 
 def _with_rule(batch: pa.RecordBatch, rule: str, value: float, threshold: float) -> pa.RecordBatch:
     num_rows = batch.num_rows
-    for (name, kind), constant in zip(FAILURE, (rule, value, threshold), strict=True):
-        batch = batch.append_column(name, pa.repeat(pa.scalar(constant, kind), num_rows))
+    for column, constant in zip(FAILURES, (rule, value, threshold), strict=True):
+        repeated = pa.repeat(pa.scalar(constant, column.type), num_rows)
+        batch = batch.append_column(column.name, repeated)
     return batch

@@ -12,10 +12,8 @@ from pipeline.files import arrow_writer
 from pipeline.graph.deduplicate import MIN_SIMILARITY, take_column
 from pipeline.plan import Plan, RefineItem
 from pipeline.refined import refined_paths
-from pipeline.removals import REMOVALS, ROW_BITS
+from pipeline.removals import EXACT, LEAK, NEAR, REMOVALS, ROW_BITS
 from pipeline.splits import validation_mask
-
-EXACT, NEAR, LEAK = "exact_duplicate", "near_duplicate", "validation_leak"
 
 
 def write_removals(

@@ -4,7 +4,7 @@
     key, text_hash      of the removed document: checked when the removal is applied
     survivor_doc, survivor_key   of the document that stays in its place
     similarity float64  exact Jaccard similarity of their shingle sets, 1.0 for equal word sequences
-    rule       string   exact_duplicate, near_duplicate or validation_leak
+    rule       string   `EXACT`, `NEAR` or `LEAK`
     threshold  float64  what the similarity was compared with
 """
 
@@ -30,6 +30,7 @@ REMOVALS = pa.schema(
     ]
 )
 ROW_BITS = 32
+EXACT, NEAR, LEAK = "exact_duplicate", "near_duplicate", "validation_leak"
 
 
 @dataclass(frozen=True, slots=True)

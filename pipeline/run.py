@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from filters.protocol import load
 from filters.registry import create
 from pipeline.deduplication import deduplicate
 from pipeline.files import atomic, write_json
@@ -66,10 +67,7 @@ def run(context: Context) -> Outcome:
 def check_filters(plan: Plan) -> None:
     """Load every filter's models once here, so that a missing one stops the run before any work."""
     for spec in plan.manifest.filters:
-        _, rule = create(plugin_spec(spec))
-        load = getattr(rule, "load", None)
-        if load is not None:
-            load()
+        load(create(plugin_spec(spec))[1])
 
 
 def refine(

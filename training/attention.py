@@ -5,37 +5,32 @@ implementations and models that it knows; others ignore the positions, or take t
 one row only, and say nothing. So every run tries it on the model that it will train.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 
 from training.errors import ModelError
+from training.precision import Autocast
 
 NUM_ROWS = 2  # FlashAttention 2 finds packed documents in a batch of one row and leaks in two
 DOCUMENT_TOKENS = 12
 TOLERANCE = 1e-6  # of the largest logit: what is masked adds an exact zero
 
 
-def check_attention(
-    model: Any, vocabulary: int, autocast: Callable[[], AbstractContextManager[None]]
-) -> None:
+def check_attention(model: Any, vocabulary: int, autocast: Autocast) -> None:
     """Raise `ModelError` if the second document's logits move when the first one changes."""
     leak = attention_leak(model, vocabulary, autocast)
     if not leak <= TOLERANCE:
         name = type(model).__name__
         raise ModelError(
-            f"model: {name} with {model.config._attn_implementation} attention sees other documents "
-            f"of a packed row: logits moved by {leak:.1e} of their size, want 0; set "
+            f"model: {name} with {model.config._attn_implementation} attention sees other "
+            f"documents of a packed row: logits moved by {leak:.1e} of their size, want 0; set "
             "attention=eager, or take a model that masks by position_ids"
         )
 
 
 @torch.no_grad()
-def attention_leak(
-    model: Any, vocabulary: int, autocast: Callable[[], AbstractContextManager[None]]
-) -> float:
+def attention_leak(model: Any, vocabulary: int, autocast: Autocast) -> float:
     """How far document 2's logits move, relative to the largest, when document 1 changes.
 
     Two rows of two documents; infinite where the model does not take `position_ids` at all.

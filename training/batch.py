@@ -1,4 +1,4 @@
-"""Packed rows as what a model takes: token ids, positions that restart, labels within a document."""
+"""Packed rows as a model takes them: token ids, positions that restart, labels in a document."""
 
 from dataclasses import dataclass
 
@@ -21,13 +21,13 @@ class Batch:
     num_bytes: int
 
     def split(self, num_rows: int) -> list["Batch"]:
-        """The batch in order, cut to at most `num_rows` rows each; byte counts stay with the whole."""
+        """The batch in order, cut to at most `num_rows` rows each; counts stay with the whole."""
         return [
             Batch(input_ids=i, position_ids=p, labels=t, num_tokens=0, num_bytes=0)
             for i, p, t in zip(
-                self.input_ids.split(num_rows),
-                self.position_ids.split(num_rows),
-                self.labels.split(num_rows),
+                torch.split(self.input_ids, num_rows),
+                torch.split(self.position_ids, num_rows),
+                torch.split(self.labels, num_rows),
                 strict=True,
             )
         ]

@@ -43,13 +43,18 @@ class Checkpoints:
     def save(self, model: Any, optimizer: torch.optim.Optimizer, state: TrainState) -> Path:
         """Write `checkpoint-<step>`, point `last` at it, remove what `keep_last` does not keep."""
         final = self.out / f"checkpoint-{state.step}"
-        if not final.exists():
+        record = {"state": state.to_json(), "identity": self.identity}
+        if final.exists():  # stopped before the evaluation that this state has made up for
+            replacement = self._new_name("trainer.json")
+            _write_json(replacement, record)
+            _fsync(replacement)
+            replacement.replace(final / "state" / "trainer.json")
+        else:
             temporary = self._new_directory(final.name)
             if not self._link_best(temporary, state):
                 self._write_model(model, temporary)
             (temporary / "state").mkdir()
             torch.save(optimizer.state_dict(), temporary / "state" / "optimizer.pt")
-            record = {"state": state.to_json(), "identity": self.identity}
             _write_json(temporary / "state" / "trainer.json", record)
             _publish(temporary, final)
         _point(self.out / "last", final.name)
@@ -83,7 +88,7 @@ class Checkpoints:
         return [steps[step] for step in sorted(steps)]
 
     def _link_best(self, directory: Path, state: TrainState) -> bool:
-        """Where this very step was just written as the best, its files are linked, not rewritten."""
+        """If this very step was just written as the best, link its files; tell whether it was."""
         best = self.out / "best"
         if state.best_step != state.step or not best.is_dir():
             return False

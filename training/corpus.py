@@ -67,8 +67,8 @@ class Corpus:
     def __init__(self, sets: Sequence[ShardSet], split: str) -> None:
         parts: dict[str, list[tuple[Path, Shard]]] = {}
         for shards in sets:
-            for name, entries in shards.index.select(split).items():
-                parts.setdefault(name, []).extend((shards.path / e.path, e) for e in entries)
+            for name, selected in shards.index.select(split).items():
+                parts.setdefault(name, []).extend((shards.path / s.path, s) for s in selected)
         self.sequence_tokens = sets[0].index.sequence_tokens
         self._blocks: list[RowBlock] = []
         sizes = []

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from training.batch import Batch, make_batch
 from training.corpus import Corpus
 from training.objectives.clm import CausalLanguageModelling
 from training.parallel import Workers
+from training.precision import Autocast
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +59,7 @@ class Evaluator:
     sequence_tokens: int
     micro_rows: int
     workers: Workers
-    autocast: Callable[[], AbstractContextManager[None]]
+    autocast: Autocast
 
     @property
     def num_local_rows(self) -> int:

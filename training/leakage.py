@@ -17,7 +17,7 @@ from training.errors import DataError
 
 
 def check_no_leakage(sets: Sequence[ShardSet]) -> None:
-    """Raise `DataError` with a count and an example when validation text is in the training text."""
+    """Raise `DataError` with a count and an example when validation text was trained on."""
     found: list[tuple[Path, np.ndarray]] = []
     validation = _unique([hashes for _, hashes in _text_hashes(sets, "validation")])
     for path, hashes in _text_hashes(sets, "train"):
@@ -37,7 +37,7 @@ def check_no_leakage(sets: Sequence[ShardSet]) -> None:
 
 
 def _members(hashes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Those of `hashes` that are in `wanted`; first by 64 bits, as integers sort 10 times faster."""
+    """Those of `hashes` in `wanted`; first by 64 bits, as integers sort faster than strings."""
     likely = hashes[np.isin(hashes.view("<u8")[::2], wanted.view("<u8")[::2])]
     members: np.ndarray = likely[np.isin(likely, wanted)]
     return members

@@ -41,23 +41,26 @@ class Run:
     stop: StopRequest
 
 
-def train(run: Run, state: TrainState) -> TrainState:
-    """Train from `state` to the last step, or to the step in which a stop was asked for."""
+def train(run: Run, resumed: TrainState | None) -> TrainState:
+    """Train to the last step, or to the step in which a stop was asked for; save; return the state.
+
+    A stop does not wait for an evaluation: the resumed run makes up for it.
+    """
+    state, saved = resumed or TrainState(), resumed
     with run.screen.bars():
-        if state.step == 0:
-            state = evaluate(run, state)
         bar = run.screen.add("train", run.num_steps, completed=state.step)
-        stopping = False
-        while state.step < run.num_steps and not stopping:
-            state, line = take_step(run, state)
-            bar.show(line)
+        while True:
             stopping = run.workers.any(run.stop.requested)
             last = state.step == run.num_steps
-            if last or state.step % run.config.eval_every == 0:
+            if not stopping and (last or state.step % run.config.eval_every == 0):
                 state = evaluate(run, state)
-            if last or stopping or state.step % run.config.save_every == 0:
-                save(run, state)
-    return state
+            due = last or stopping or state.step % run.config.save_every == 0
+            if due and state.step > 0 and state != saved:
+                saved = save(run, state)
+            if last or stopping:
+                return state
+            state, line = take_step(run, state)
+            bar.show(line)
 
 
 def take_step(run: Run, state: TrainState) -> tuple[TrainState, StepLine]:
@@ -122,34 +125,38 @@ def report_skipped(run: Run, state: TrainState, result: StepResult) -> None:
 
 
 def evaluate(run: Run, state: TrainState) -> TrainState:
-    """Score every source; keep the weights if they are the best so far."""
+    """Score every source, unless this step was; keep the weights if they are the best so far."""
+    if state.evaluated_step == state.step:
+        return state
     bar = run.screen.add("validate", run.evaluator.num_local_rows)
     scores = run.evaluator.evaluate(run.model, bar.advance)
     bar.remove()
+    state = replace(state, evaluated_step=state.step, latest=scores)
     if not scores:
         return state
     run.metrics.write("eval", state.step, sources=evaluation_values(scores))
     figures = " · ".join(f"{name} {score.perplexity:.3f}" for name, score in scores.items())
     run.screen.say(f"step {state.step}: validation perplexity {figures}")
     if state.step == 0:
-        return replace(state, baseline=scores, latest=scores)
+        return replace(state, baseline=scores)
     loss = weighted_loss(scores, run.final_weights)
     if state.best_loss is not None and not loss < state.best_loss:
-        return replace(state, latest=scores)
-    state = replace(state, latest=scores, best_loss=loss, best_step=state.step)
+        return state
+    state = replace(state, best_loss=loss, best_step=state.step)
     if run.config.keep_best and run.workers.is_main:
         run.checkpoints.save_best(run.model, state)
     return state
 
 
-def save(run: Run, state: TrainState) -> None:
-    """Write a checkpoint; all metrics up to it are durable before it is."""
+def save(run: Run, state: TrainState) -> TrainState:
+    """Write a checkpoint; all metrics up to it are durable before it is. Returns the state."""
     run.metrics.sync()
     if run.workers.is_main:
         path = run.checkpoints.save(run.model, run.stepper.optimizer, state)
         run.screen.say(f"step {state.step}: saved {path}")
+    return state
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
-    """Dropout is a function of (seed, step, rank), so that a checkpoint needs no generator state."""
+    """Dropout is a function of (seed, step, rank), so a checkpoint needs no generator state."""
     torch.manual_seed(derive_key(seed, "step", step, rank) >> 1)

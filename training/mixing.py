@@ -67,7 +67,7 @@ class Mix:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """`drawn[b, s]` rows (int64) of source `s` come before block `b`; the last line is the run's."""
+    """`drawn[b, s]` rows (int64) of source `s` come before block `b`; the last line is the run."""
 
     block_rows: int
     num_rows: int
@@ -92,7 +92,7 @@ def resolve_mix(config: TrainConfig, sizes: tuple[SourceSize, ...]) -> Mix:
             close = difflib.get_close_matches(name, names, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise DataError(
-                f"mix: got source {name!r}{hint}; the shards' training sources are {', '.join(names)}"
+                f"mix: got source {name!r}{hint}; the shards train on {', '.join(names)}"
             )
     return Mix(
         sizes=sizes,
@@ -159,7 +159,8 @@ def apportion(need: np.ndarray, room: np.ndarray, num_rows: int) -> np.ndarray:
         counts[np.argmax(np.where(counts < room, need - counts, -np.inf))] += 1
     while counts.sum() > num_rows:
         counts[np.argmin(np.where(counts > 0, need - counts, np.inf))] -= 1
-    return counts.astype(np.int64)
+    whole: np.ndarray = counts.astype(np.int64)
+    return whole
 
 
 def _ran_out(mix: Mix, capacities: np.ndarray, row: int, num_rows: int) -> str:

@@ -17,8 +17,9 @@ HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 def quieten() -> None:
     """No progress bars and no advice from Transformers; its errors come as exceptions."""
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    logging: Any = transformers.utils.logging
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def check_model_fits(name: str, shards: ShardSet, sequence_tokens: int) -> None:

@@ -54,7 +54,8 @@ def permute(positions: np.ndarray, size: int, keys: np.ndarray) -> np.ndarray:
 
 
 def _feistel(values: np.ndarray, width: int, height: int, keys: np.ndarray) -> np.ndarray:
-    columns, rows = values % np.uint64(width), values // np.uint64(width)
+    columns: np.ndarray = values % np.uint64(width)
+    rows: np.ndarray = values // np.uint64(width)
     for number in range(0, NUM_ROUNDS, 2):
         hashed = mix64(mix64(rows ^ keys) + np.uint64(number))
         columns = (columns + hashed % np.uint64(width)) % np.uint64(width)

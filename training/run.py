@@ -1,51 +1,31 @@
 """From a config to a run: open, check, resume or start, train, report. Cheap checks come first."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from training.attention import check_attention
 from training.checkpoint import Checkpoints, read_optimizer, read_record
 from training.config import TrainConfig
-from training.corpus import Corpus, ShardSet, open_shards
-from training.errors import ConfigError, DataError
+from training.data import Data, open_data
 from training.evaluate import Evaluator
-from training.leakage import check_no_leakage
 from training.loop import Run, train
 from training.metrics import MetricsFile
-from training.mixing import Mix, Plan, resolve_mix, solve
 from training.model import check_model_fits, load_model, quieten
 from training.objectives import build_terms
 from training.optimizer import make_optimizer
 from training.parallel import Workers, start_workers
-from training.permutation import derive_key
+from training.precision import Autocast, make_autocast
 from training.report import Screen, forgetting_table, write_forgetting
 from training.signals import StopRequest, stop_on_signals
 from training.state import TrainState, check_identity, identity
 from training.step import Stepper
-from training.stream import Stream
 
 # Tokens per forward pass when micro_rows is not given. With 49,152 ids in the vocabulary, the
 # logits and their gradient take 0.4 MB per token in float32.
 MICRO_TOKENS = {"cpu": 1024, "cuda": 16_384}
-
-Autocast = Callable[[], AbstractContextManager[None]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Data:
-    """The shards of a run, checked, and what it will take from them."""
-
-    sets: tuple[ShardSet, ...]
-    config: TrainConfig  # with steps and sequence_tokens resolved
-    corpus: Corpus
-    validation: Corpus
-    mix: Mix
-    plan: Plan
 
 
 def run_training(config: TrainConfig) -> TrainState:
@@ -54,52 +34,24 @@ def run_training(config: TrainConfig) -> TrainState:
     with start_workers(config.device) as workers:
         screen = Screen(enabled=workers.is_main)
         data = open_data(config, workers.size)
+        config = config.model_copy(
+            update={"steps": data.num_steps, "sequence_tokens": data.sequence_tokens}
+        )
         checkpoints = Checkpoints(
             out=config.out,
             keep_last=config.keep_last,
             tokenizer_path=data.sets[0].tokenizer_path,
-            identity=identity(data.config, data.sets),
+            identity=identity(config, data.sets),
         )
         state = resume_state(checkpoints)
-        screen.say(describe(data, workers))
-        if state is not None and state.step == data.plan.num_rows // config.batch_rows:
+        if state is not None and state.is_done(data.num_steps):
             screen.say(f"{config.out}: already done at step {state.step}; nothing to do")
         else:
-            state = _train(data, checkpoints, state, workers, screen)
+            check_model_fits(config.model, data.sets[0], data.sequence_tokens)
+            state = _train(config, data, checkpoints, state, workers, screen)
         if workers.is_main:
-            finish(config.out, state, data, screen)
+            finish(config.out, state, data.num_steps, screen)
         return state
-
-
-def open_data(config: TrainConfig, world_size: int) -> Data:
-    """Open the shards and solve the mix. Raises `DataError` or `ConfigError`."""
-    sets = open_shards(config.shards)
-    check_no_leakage(sets)
-    corpus, validation = Corpus(sets, "train"), Corpus(sets, "validation")
-    if not corpus.num_rows:
-        raise DataError(f"{sets[0].path}: no training rows; prepare shards with some text in them")
-    config = _resolve(config, corpus, world_size)
-    assert config.steps is not None
-    check_model_fits(config.model, sets[0], config.sequence_tokens or corpus.sequence_tokens)
-    mix = resolve_mix(config, corpus.sizes)
-    plan = solve(mix, config.steps * config.batch_rows)
-    return Data(sets=sets, config=config, corpus=corpus, validation=validation, mix=mix, plan=plan)
-
-
-def _resolve(config: TrainConfig, corpus: Corpus, world_size: int) -> TrainConfig:
-    width = corpus.sequence_tokens
-    sequence_tokens = config.sequence_tokens or width
-    if width % sequence_tokens:
-        raise ConfigError(
-            f"sequence_tokens: got {sequence_tokens}, want a divisor of the shards' {width}"
-        )
-    if config.batch_rows % world_size:
-        raise ConfigError(
-            f"batch_rows: got {config.batch_rows}, which {world_size} processes cannot share "
-            f"equally; want a multiple of {world_size}"
-        )
-    steps = config.steps or -(-corpus.num_rows // config.batch_rows)
-    return config.model_copy(update={"steps": steps, "sequence_tokens": sequence_tokens})
 
 
 def resume_state(checkpoints: Checkpoints) -> TrainState | None:
@@ -113,6 +65,7 @@ def resume_state(checkpoints: Checkpoints) -> TrainState | None:
 
 
 def _train(
+    config: TrainConfig,
     data: Data,
     checkpoints: Checkpoints,
     state: TrainState | None,
@@ -122,16 +75,24 @@ def _train(
     if workers.is_main:
         checkpoints.out.mkdir(parents=True, exist_ok=True)
         checkpoints.remove_temporary()
+    screen.say(
+        f"{data.num_steps} steps of {config.batch_rows} rows of {data.corpus.sequence_tokens} "
+        f"tokens, in sequences of {data.sequence_tokens}; {workers.size} process(es) on "
+        f"{workers.device.type}"
+    )
+    for line in data.describe():
+        screen.say(f"  {line}")
     if state is not None:
         screen.say(f"{checkpoints.out}: resuming from checkpoint-{state.step}")
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
-        run = build_run(data, checkpoints, state, workers, screen, stop)
+        run = build_run(config, data, checkpoints, state, workers, screen, stop)
         stack.callback(run.metrics.close)
-        return train(run, state or TrainState())
+        return train(run, state)
 
 
 def build_run(
+    config: TrainConfig,
     data: Data,
     checkpoints: Checkpoints,
     state: TrainState | None,
@@ -139,32 +100,17 @@ def build_run(
     screen: Screen,
     stop: StopRequest,
 ) -> Run:
-    """Load the model, of the checkpoint where there is one, test its attention, wire the parts."""
-    config, device = data.config, workers.device
-    assert config.steps is not None
-    assert config.sequence_tokens is not None
-    saved = None if state is None else checkpoints.latest()
-    model = load_model(str(saved or config.model), attention=config.attention, device=device)
-    autocast = make_autocast(config.precision, device)
-    check_attention(model, data.sets[0].index.tokenizer.num_ids, autocast)
-    optimizer = make_optimizer(
-        model, weight_decay=config.weight_decay, betas=config.betas, device=device
-    )
-    if saved is not None:
-        read_optimizer(saved, optimizer)
-    fingerprint = ",".join(shards.index.fingerprint() for shards in data.sets)
-    micro_rows = config.micro_rows or max(1, MICRO_TOKENS[device.type] // config.sequence_tokens)
+    """Load the model, test its attention, wire the parts. The main rank writes the metrics."""
+    autocast = make_autocast(config.precision, workers.device)
+    model, optimizer = load_weights(config, data, checkpoints, state, workers, autocast)
+    micro_rows = choose_micro_rows(config, data, workers)
+    path = config.out / "metrics.jsonl" if workers.is_main else None
     return Run(
         config=config,
-        num_steps=config.steps,
+        num_steps=data.num_steps,
         micro_rows=micro_rows,
         model=model,
-        stream=Stream(
-            corpus=data.corpus,
-            plan=data.plan,
-            key=derive_key(fingerprint, config.seed),
-            sequence_tokens=config.sequence_tokens,
-        ),
+        stream=data.stream,
         stepper=Stepper(
             model=workers.wrap(model),
             optimizer=optimizer,
@@ -176,61 +122,50 @@ def build_run(
         evaluator=Evaluator(
             corpus=data.validation,
             num_rows=config.eval_rows,
-            sequence_tokens=config.sequence_tokens,
+            sequence_tokens=data.sequence_tokens,
             micro_rows=micro_rows,
             workers=workers,
             autocast=autocast,
         ),
-        final_weights=final_weights(data.mix),
+        final_weights=data.final_weights(),
         checkpoints=checkpoints,
-        metrics=open_metrics(config.out, state, workers),
+        metrics=MetricsFile(path, None if state is None else state.step),
         workers=workers,
         screen=screen,
         stop=stop,
     )
 
 
-def open_metrics(out: Path, state: TrainState | None, workers: Workers) -> MetricsFile:
-    """The run's metrics file; ranks other than the main one write to nowhere."""
-    if not workers.is_main:
-        return MetricsFile(None, None)
-    return MetricsFile(out / "metrics.jsonl", None if state is None else state.step)
+def load_weights(
+    config: TrainConfig,
+    data: Data,
+    checkpoints: Checkpoints,
+    state: TrainState | None,
+    workers: Workers,
+    autocast: Autocast,
+) -> tuple[Any, torch.optim.Optimizer]:
+    """Model and optimizer, of the last checkpoint where the run resumes from one."""
+    saved = None if state is None else checkpoints.latest()
+    model = load_model(
+        str(saved or config.model), attention=config.attention, device=workers.device
+    )
+    check_attention(model, data.sets[0].index.tokenizer.num_ids, autocast)
+    optimizer = make_optimizer(
+        model, weight_decay=config.weight_decay, betas=config.betas, device=workers.device
+    )
+    if saved is not None:
+        read_optimizer(saved, optimizer)
+    return model, optimizer
 
 
-def final_weights(mix: Mix) -> dict[str, float]:
-    """Token weights at the end of the run, by source."""
-    names = [size.name for size in mix.sizes]
-    return dict(zip(names, mix.weights(1.0).tolist(), strict=True))
+def choose_micro_rows(config: TrainConfig, data: Data, workers: Workers) -> int:
+    """Rows of `sequence_tokens` per forward pass, where the config does not say."""
+    return config.micro_rows or max(1, MICRO_TOKENS[workers.device.type] // data.sequence_tokens)
 
 
-def make_autocast(precision: str, device: torch.device) -> Autocast:
-    """bf16 inside matrix products where asked for, or where a GPU has it; weights stay float32."""
-    automatic = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    if precision == "bf16" or (precision == "auto" and automatic):
-        return partial(torch.autocast, device.type, dtype=torch.bfloat16)
-    return nullcontext
-
-
-def describe(data: Data, workers: Workers) -> str:
-    """What the run will take from where, in one line per source."""
-    config, drawn = data.config, data.plan.drawn[-1]
-    lines = [
-        f"{config.steps} steps of {config.batch_rows} rows of {data.corpus.sequence_tokens} tokens, "
-        f"in sequences of {config.sequence_tokens}; {workers.size} process(es) on "
-        f"{workers.device.type}"
-    ]
-    start, end = data.mix.weights(0.0), data.mix.weights(1.0)
-    for index, size in enumerate(data.mix.sizes):
-        lines.append(
-            f"  {size.name}: {drawn[index]:,} of its {size.num_rows:,} rows, "
-            f"{drawn[index] / size.num_rows:.2f} epochs; weight {start[index]:.3g} -> {end[index]:.3g}"
-        )
-    return "\n".join(lines)
-
-
-def finish(out: Path, state: TrainState, data: Data, screen: Screen) -> None:
+def finish(out: Path, state: TrainState, num_steps: int, screen: Screen) -> None:
     """The table and `forgetting.json`, or how to go on with a run that was stopped."""
-    if state.step < data.plan.num_rows // data.config.batch_rows:
+    if not state.is_done(num_steps):
         screen.say(f"stopped at step {state.step}; run the same command again to go on")
         return
     write_forgetting(out / "forgetting.json", state)

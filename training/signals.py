@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -19,7 +20,7 @@ class StopRequest:
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
     """Inside, the first signal is noted and the second one does what it did before."""
-    request, before = StopRequest(), {}
+    request, before = StopRequest(), dict[signal.Signals, Any]()
 
     def note(number: int, _frame: FrameType | None) -> None:
         request.requested = True

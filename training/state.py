@@ -1,7 +1,7 @@
 """What a run knows besides weights and optimizer moments, and what makes two runs the same run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from training.config import TrainConfig, fixed_values
@@ -20,8 +20,13 @@ class TrainState:
     num_skipped_in_row: int = 0
     best_loss: float | None = None  # by `weighted_loss`
     best_step: int | None = None
+    evaluated_step: int | None = None
     baseline: Mapping[str, Score] = field(default_factory=dict)  # before the first step
     latest: Mapping[str, Score] = field(default_factory=dict)
+
+    def is_done(self, num_steps: int) -> bool:
+        """Whether the run is trained to its last step and was evaluated there."""
+        return self.step == num_steps and self.evaluated_step == num_steps
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; floats keep every bit through `json`."""
@@ -30,11 +35,12 @@ class TrainState:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "TrainState":
         """The inverse of `to_json`."""
-        scores = {
-            key: {name: Score(**score) for name, score in values.pop(key).items()}
+        state = cls(**values)
+        baseline, latest = (
+            {name: Score(**score) for name, score in values[key].items()}
             for key in ("baseline", "latest")
-        }
-        return cls(**values, **scores)
+        )
+        return replace(state, baseline=baseline, latest=latest)
 
 
 def identity(config: TrainConfig, sets: Sequence[ShardSet]) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """One optimizer step: sum the loss over micro-batches and ranks, divide once, move or refuse."""
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +10,7 @@ from torch import nn
 from training.batch import Batch
 from training.objectives import Term
 from training.parallel import Workers
+from training.precision import Autocast
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,7 @@ class Stepper:
     optimizer: torch.optim.Optimizer
     terms: tuple[Term, ...]
     workers: Workers
-    autocast: Callable[[], AbstractContextManager[None]]
+    autocast: Autocast
     max_grad_norm: float
 
     def step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepResult:

@@ -1,7 +1,7 @@
 """The training stream: row g of the run is a pure function of (shards, seed, config, g).
 
-Nothing is kept between calls: a step asks for rows [consumed, consumed + batch_rows), a rank for its
-slice of them. So a run resumes, on any number of ranks, from one number.
+Nothing is kept between calls: a step asks for rows [consumed, consumed + batch_rows), a rank for
+its slice of them. So a run resumes, on any number of ranks, from one number.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ from training.permutation import block_order, derive_key, mix64, permute
 class Stream:
     """Rows of `corpus` in the order of `plan`, shuffled by `key`.
 
-    `key` stands for what the shards hold and the seed. Rows are shuffled within a block, and every epoch of a source is another permutation of it.
+    `key` stands for what the shards hold and the seed. Rows are shuffled within a block, and every
+    epoch of a source is another permutation of it.
     """
 
     corpus: Corpus

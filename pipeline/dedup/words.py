@@ -40,8 +40,11 @@ _UNSPACED = (
     (0x31F0, 0x3200),  # Katakana extensions
     (0x3400, 0x4DC0),  # CJK ideographs, extension A
     (0x4E00, 0xA000),  # CJK ideographs
+    (0xA9E0, 0xAA00),  # Myanmar, extension B
+    (0xAA60, 0xAA80),  # Myanmar, extension A
     (0xF900, 0xFB00),  # CJK compatibility ideographs
     (0xFF66, 0xFFA0),  # half-width Katakana
+    (0x1AFF0, 0x1B170),  # Kana, extended and supplement
 )
 _IDEOGRAPHIC_PLANES = 0x20000  # planes 2 and 3 hold CJK ideographs and nothing else
 

@@ -87,7 +87,7 @@ class FindCandidates(beam.PTransform):  # type: ignore[misc]  # Beam ships no ty
             | "ReadHashes" >> beam.FlatMap(read_hashes, plan=self._plan).with_output_types(rows)
             | "GroupByPartition" >> beam.GroupByKey()
             | "ElectHubs"
-            >> beam.MapTuple(
+            >> beam.Map(
                 elect_partition,
                 plan=self._plan,
                 folder=self._folder,
@@ -186,13 +186,10 @@ def _hash_rows(path: Path, number: int, exact: bool) -> dict[str, np.ndarray]:
 
 
 def elect_partition(
-    partition: int,
-    batches: Iterable[pa.RecordBatch],
-    plan: Plan,
-    folder: str,
-    num_partitions: int,
+    group: tuple[int, Iterable[pa.RecordBatch]], plan: Plan, folder: str, num_partitions: int
 ) -> Record:
     """Hubs and members of the buckets of one partition."""
+    partition, batches = group
     table = pa.Table.from_batches(list(batches)).combine_chunks()
     columns = [table[name].to_numpy() for name in HASH_ROWS]
     edges, still_open = elect(*columns)

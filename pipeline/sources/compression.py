@@ -133,7 +133,9 @@ def chunks(handle: BinaryIO, compression: str | None) -> Iterator[bytes]:
         if output:
             yield output
     if stream is not None:
-        raise DamagedStream("truncated", f"the {compression} data ends after {num_bytes} bytes of text")
+        raise DamagedStream(
+            "truncated", f"the {compression} data ends after {num_bytes} bytes of text"
+        )
 
 
 def _step(stream: Decompressor, data: bytes, compression: str, num_bytes: int) -> bytes:

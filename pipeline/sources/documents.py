@@ -46,9 +46,7 @@ class Builder:
         if text is None or not is_text(text.type):
             yield from self._without_text(rows, text)
             return
-        arrays = {
-            name: as_binary(columns[name]) for name in self.source.columns if name in columns
-        }
+        arrays = {name: as_binary(columns[name]) for name in self.source.columns if name in columns}
         lengths = pc.binary_length(arrays[self.source.text_field])
         num_bytes = pc.fill_null(lengths, 0).to_numpy(zero_copy_only=False).astype(np.int64)
         for start, end in _ranges(np.minimum(num_bytes, self.max_document_bytes + 1)):
@@ -96,7 +94,12 @@ class Builder:
         raw = text.as_py()[:RAW_BYTES]
         if too_large:
             size = len(text.as_buffer())
-            return Bad(row, "too_large", f"{name!r} has {size} bytes, want at most {self.max_document_bytes}", raw)
+            return Bad(
+                row,
+                "too_large",
+                f"{name!r} has {size} bytes, want at most {self.max_document_bytes}",
+                raw,
+            )
         return Bad(row, "not_utf8", f"{name!r} or another wanted field is not UTF-8", raw)
 
     def _without_text(self, rows: np.ndarray, text: pa.Array | None) -> Iterator[Rows]:
@@ -151,7 +154,7 @@ def is_text(kind: pa.DataType) -> bool:
     """Whether values of this type may be a text: strings, bytes, dictionaries of them, null."""
     if pa.types.is_dictionary(kind):
         return is_text(kind.value_type)
-    return (
+    return bool(
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)
         or pa.types.is_binary(kind)
@@ -172,7 +175,11 @@ def as_binary(values: pa.Array) -> pa.Array:
         return values
     if pa.types.is_dictionary(kind):
         return as_binary(values.cast(kind.value_type))
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+    if (
+        pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_binary_view(kind)
+    ):
         return values.cast(pa.large_binary())
     if pa.types.is_nested(kind):
         # No kernel writes JSON; only a nested id, url or meta field comes here.

@@ -73,7 +73,9 @@ def _find_url(pattern: str, where: str) -> list[Input]:
         if not found and filesystem.isfile(path):
             found = {path: filesystem.info(path)}
     except (OSError, ValueError, ImportError, RuntimeError) as exc:
-        raise SourceError(f"{where}: cannot be opened ({exc}); want a URL that fsspec knows") from exc
+        raise SourceError(
+            f"{where}: cannot be opened ({exc}); want a URL that fsspec knows"
+        ) from exc
     return [
         _remote_input(_url(pattern, filesystem, name), info)
         for name, info in found.items()
@@ -107,15 +109,21 @@ def _why_nothing(pattern: str, base: Path) -> str:
 def open_bytes(item: Input) -> Iterator[BinaryIO]:
     """The stored bytes of an input. Raises SourceError when it is no longer there."""
     try:
-        if is_local(item.path):
-            handle: BinaryIO = Path(item.path).open("rb")
-        else:
-            filesystem, path = fsspec.core.url_to_fs(item.path)
-            handle = filesystem.open(path, "rb")
+        handle = _open(item.path)
     except OSError as exc:
-        raise SourceError(f"{item.relative}: cannot be opened ({exc}); it was there at the start") from exc
+        raise SourceError(
+            f"{item.relative}: cannot be opened ({exc}); it was there at the start"
+        ) from exc
     with handle:
         yield handle
+
+
+def _open(path: str) -> BinaryIO:
+    if is_local(path):
+        return Path(path).open("rb")
+    filesystem, name = fsspec.core.url_to_fs(path)
+    handle: BinaryIO = filesystem.open(name, "rb")
+    return handle
 
 
 @contextmanager

@@ -22,6 +22,9 @@ from pipeline.sources.documents import Bad, Builder
 from pipeline.sources.files import compression, content_hash, find_inputs, open_bytes
 from pipeline.sources.lines import (
     BLOCK_BYTES,
+    BOM,
+    ESCAPE_FACTOR,
+    OTHER_FIELDS_BYTES,
     Block,
     Bounds,
     line_bounds,
@@ -34,11 +37,6 @@ from pipeline.sources.utf8 import is_utf8
 
 Types = dict[str, pa.DataType]
 
-# A \uXXXX escape takes six bytes for the two or three of most scripts, so a line of three times
-# the document, plus 1 MB for the other fields, holds every document that is not too large.
-ESCAPE_FACTOR = 3
-OTHER_FIELDS_BYTES = 1 << 20
-BOM = b"\xef\xbb\xbf"
 BLANK = b" \t\r"
 OBJECT_STARTS, OBJECT_ENDS = ord("{"), ord("}")
 # Integers of the id, url and meta fields are read as int64 and printed; Python prints them alike.
@@ -184,7 +182,9 @@ def _read_each(block: Block, bounds: Bounds, builder: Builder, line_bytes: int) 
     if bad:
         yield builder.only_bad(bad)
     if good:
-        columns = [pa.array(column, pa.binary()) for column in zip(*(v for _, v in good), strict=True)]
+        columns = [
+            pa.array(column, pa.binary()) for column in zip(*(v for _, v in good), strict=True)
+        ]
         rows = np.array([row for row, _ in good], dtype=np.int64)
         yield from builder.build(rows, dict(zip(names, columns, strict=True)))
 

@@ -15,6 +15,12 @@ from pipeline.sources.schema import RAW_BYTES
 # pyarrow.json parses 4 MB blocks as fast as larger ones; a batch is about as large.
 BLOCK_BYTES = 4 << 20
 
+# A \uXXXX escape takes six bytes for the two or three of most scripts, so a row of three times
+# the document, plus 1 MB for the other fields, holds every document that is not too large.
+ESCAPE_FACTOR = 3
+OTHER_FIELDS_BYTES = 1 << 20
+BOM = b"\xef\xbb\xbf"
+
 
 class Block(NamedTuple):
     """Whole lines; only the last line of a file may lack its newline."""

@@ -23,7 +23,9 @@ QUARANTINE = pa.schema(
         pa.field("source_row", pa.int64(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),  # a code: see `REASONS`
         pa.field("detail", pa.string(), nullable=False),  # one sentence for a person
-        pa.field("raw", pa.binary()),  # the row's bytes, at most `RAW_BYTES`; null where there are none
+        pa.field(
+            "raw", pa.binary()
+        ),  # the row's bytes, at most `RAW_BYTES`; null where there are none
     ]
 )
 
@@ -38,6 +40,7 @@ REASONS = {
     "null_text": "the text is null",
     "too_large": "the document is over limits.max_document_bytes",
     "truncated": "the file ends in the middle of its compressed or binary data",
+    "corrupt": "the file is damaged: what follows cannot be read",
     "unreadable": "the file cannot be opened as its format",
     "empty_file": "the file has no bytes",
 }

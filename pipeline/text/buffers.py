@@ -1,4 +1,5 @@
-"""A string array as its two buffers, and back, so that kernels work on bytes and nothing is copied."""
+"""A string array as its two buffers, and back, so that kernels work on bytes and nothing is
+copied."""
 
 from typing import NamedTuple
 
@@ -33,7 +34,8 @@ def utf8(texts: pa.StringArray) -> Utf8:
 
 
 def strings(offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> pa.StringArray:
-    """A string array over these buffers; the bytes are UTF-8 if the kernel that wrote them is right."""
+    """A string array over these buffers; the bytes are UTF-8 if the kernel that wrote them is
+    right."""
     return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
 
 

@@ -1,4 +1,5 @@
-"""Cleaning: HTML to text, Unicode normalisation, control characters, white space; every change counted."""
+"""Cleaning: HTML to text, Unicode normalisation, control characters, white space; every change
+counted."""
 
 from typing import Literal, NamedTuple
 
@@ -13,8 +14,9 @@ from pipeline.text.markup import looks_like_html
 from pipeline.text.unicode import normalise
 from pipeline.text.whitespace import tidy
 
-# A page about HTML may, as text, look like HTML again, and then it is stripped again, so that a second
-# cleaning finds nothing to do. None of the 8,110 pages of the development corpus needs two rounds.
+# A page about HTML may, as text, look like HTML again, and then it is stripped again, so that a
+# second cleaning finds nothing to do. None of the 8,110 pages of the development corpus needs two
+# rounds.
 MAX_HTML_ROUNDS = 8
 
 CHANGES = pa.schema(
@@ -45,9 +47,10 @@ class Cleaned(NamedTuple):
 def clean(texts: pa.StringArray, config: CleanConfig) -> Cleaned:
     """Clean each text; the rules are those of `whitespace`, `unicode`, `markup` and `html`.
 
-    `texts` has no nulls; it may be empty or a slice. A batch in which nothing changes is returned as
-    it came. Cleaning what is clean changes nothing, unless `html` is `always`, where text such as
-    `1 < 2` is read as HTML each time, or markup was escaped more than `MAX_HTML_ROUNDS` times over.
+    `texts` has no nulls; it may be empty or a slice. A batch in which nothing changes is returned
+    as it came. Cleaning what is clean changes nothing, unless `html` is `always`, where text such
+    as `1 < 2` is read as HTML each time, or markup was escaped more than `MAX_HTML_ROUNDS` times
+    over.
     """
     changes = np.zeros((len(CHANGES), len(texts)), np.int32)
     texts, changes[1:] = _settle(texts, config)
@@ -70,8 +73,8 @@ def clean(texts: pa.StringArray, config: CleanConfig) -> Cleaned:
 def _settle(texts: pa.StringArray, config: CleanConfig) -> tuple[pa.StringArray, NDArray[np.int32]]:
     """Tidy and normalise; the rows of the second value are those of `CHANGES` after the first.
 
-    Controls go first, for one may stand between a letter and its accent. Normalising may write spaces
-    (U+3000 under NFKC), so the rows that it changed are tidied again.
+    Controls go first, for one may stand between a letter and its accent. Normalising may write
+    spaces (U+3000 under NFKC), so the rows that it changed are tidied again.
     """
     texts, num_control, collapsed = tidy(texts, collapse_whitespace=config.collapse_whitespace)
     normalised = np.zeros(len(texts), np.bool_)

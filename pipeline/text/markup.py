@@ -5,8 +5,8 @@ mixed documents of the development corpus (113,000 of prose, code and manual pag
 HTML libraries have up to 1.2 closing tags per 100 characters, as many as many a real page.
 
 `rendered` reads what an HTML5 parser wrote, so every tag is closed, attributes are quoted, and the
-only entities are `&amp; &lt; &gt; &nbsp;`. Element kinds follow the user-agent style sheet of the HTML
-standard, section 15.3: which elements are blocks, which keep their white space.
+only entities are `&amp; &lt; &gt; &nbsp;`. Element kinds follow the user-agent style sheet of the
+HTML standard, section 15.3: which elements are blocks, which keep their white space.
 """
 
 import numpy as np
@@ -53,7 +53,9 @@ def _element_table() -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
 
 
 _HASHES, _KINDS = _element_table()
-_COMMENT, _XML, _DOCTYPE = (np.frombuffer(s, np.uint8) for s in (b"<!--", b"<?xml", b"<!doctype html"))
+_COMMENT, _XML, _DOCTYPE = (
+    np.frombuffer(s, np.uint8) for s in (b"<!--", b"<?xml", b"<!doctype html")
+)
 _COMMENT_END, _XML_END = (np.frombuffer(s, np.uint8) for s in (b"-->", b"?>"))
 _ENTITIES = tuple(np.frombuffer(s, np.uint8) for s in (b"&amp;", b"&lt;", b"&gt;", b"&nbsp;"))
 _AMP_TEXT, _LT_TEXT, _GT_TEXT, _NBSP_TEXT = _ENTITIES
@@ -61,8 +63,8 @@ _AMP_TEXT, _LT_TEXT, _GT_TEXT, _NBSP_TEXT = _ENTITIES
 
 def looks_like_html(texts: pa.StringArray) -> NDArray[np.bool_]:
     """True where, after white space, comments and an XML declaration, a text begins with
-    `<!doctype html` or an `<html>`, `<head>` or `<body>` tag, or where it begins with any known HTML
-    tag and ends with a known closing tag.
+    `<!doctype html` or an `<html>`, `<head>` or `<body>` tag, or where it begins with any known
+    HTML tag and ends with a known closing tag.
     """
     offsets, data = utf8(texts)
     mask = np.zeros(len(texts), np.bool_)
@@ -73,9 +75,9 @@ def looks_like_html(texts: pa.StringArray) -> NDArray[np.bool_]:
 def rendered(pages: pa.StringArray) -> pa.StringArray:
     """The text of pages as a parser serialises them.
 
-    White space is collapsed as in a browser, except in `<pre>` and its like. Blocks stand on lines of
-    their own, paragraphs and headings between empty lines; the cells of a table row are separated by
-    tabs. `&nbsp;` becomes U+00A0.
+    White space is collapsed as in a browser, except in `<pre>` and its like. Blocks stand on lines
+    of their own, paragraphs and headings between empty lines; the cells of a table row are
+    separated by tabs. `&nbsp;` becomes U+00A0.
     """
     offsets, data = utf8(pages)
     out = np.empty(int(offsets[-1] - offsets[0]), np.uint8)  # a tag is longer than what replaces it

@@ -25,9 +25,17 @@ _SUSPECT = 255  # above every canonical combining class in use (1..240)
 _FIRST_CHANGED = {"NFC": 0xCC, "NFKC": 0xC2}  # lead bytes of U+0300 and of U+00A0
 _TABLE_SIZE = 0x30000  # above it no assigned character decomposes or combines
 # CJK, Hangul syllables and private use make up most of the table, and none of them can fail.
-_CHECKED = (range(0xA0, 0x3400), range(0xA000, 0xAC00), range(0xD7A4, 0xD800), range(0xF900, 0x20000))
+_CHECKED = (
+    range(0xA0, 0x3400),
+    range(0xA000, 0xAC00),
+    range(0xD7A4, 0xD800),
+    range(0xF900, 0x20000),
+)
 _COMPATIBILITY_IDEOGRAPHS = range(0x2F800, 0x2FA20)
-_JAMO = (range(0x1161, 0x1176), range(0x11A8, 0x11C3))  # compose, though no decomposition lists them
+_JAMO = (
+    range(0x1161, 0x1176),
+    range(0x11A8, 0x11C3),
+)  # compose, though no decomposition lists them
 
 
 class Normalised(NamedTuple):

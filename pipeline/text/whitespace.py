@@ -3,8 +3,8 @@
 Line ends    CR LF, CR, VT, FF and NEL (U+0085) become LF.
 Removed      the other C0 and C1 controls except tab, DEL, and U+FEFF (byte order mark).
 Blanks       space and tab. At the end of a line they go; a run of two or more inside a line becomes
-             one space; a single tab stays, so a tab-separated table survives. The blanks that a line
-             begins with stay as they are: indentation is the syntax of Python code.
+             one space; a single tab stays, so a tab-separated table survives. The blanks that a
+             line begins with stay as they are: indentation is the syntax of Python code.
 Blank lines  a run of line feeds becomes at most two; at the ends of the text they go.
 
 Other Unicode spaces (U+00A0, U+2003, U+3000 ...) are text here; `unicode: NFKC` makes them spaces.

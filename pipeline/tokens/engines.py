@@ -106,11 +106,6 @@ class HuggingFace:
         lengths = np.array([len(row) for row in rows], np.int64)
         return Ragged(np.concatenate([np.zeros(0, np.uint32), *rows]), offsets_of(lengths))
 
-    def marks(self, token_id: int | None) -> bool:
-        """Whether the tokenizer's own post-processor puts this token before a text."""
-        ids = self._tokenizer.encode("a", add_special_tokens=True).ids
-        return token_id is not None and ids[:1] == [token_id]
-
 
 class Fastokens:
     """`fastokens`: byte-level BPE and a few more.

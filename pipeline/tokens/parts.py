@@ -9,13 +9,13 @@ from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from pipeline.errors import PrepareError
 from pipeline.files import arrow_writer, file_hash
 from pipeline.shards import TokenizerIdentity, shard_schema, token_type
 from pipeline.tokens.config import PackConfig
 from pipeline.tokens.engines import offsets_of
+from pipeline.tokens.kernels import gather
 from pipeline.tokens.packing import Plan, make_plan
 from pipeline.tokens.token_file import Span, TokenisedDocuments, read_spans
 
@@ -110,7 +110,7 @@ def _blocks(
         ends = offsets_of(length)
         row_ends = ends[offsets]
         rows = np.full((len(offsets) - 1, sequence_tokens), pad_id, dtype.to_pandas_dtype())
-        _gather(documents.values, documents.offsets[document] + start, length, offsets, rows)
+        gather(documents.values, documents.offsets[document] + start, length, offsets, rows)
         columns = [
             pa.FixedSizeListArray.from_arrays(
                 pa.array(rows.reshape(-1)), type=schema.field("tokens").type
@@ -133,16 +133,3 @@ def _lists(offsets: np.ndarray, values: np.ndarray, dtype: pa.DataType) -> pa.Li
 def _key_lists(offsets: np.ndarray, keys: np.ndarray) -> pa.ListArray:
     values = pa.Array.from_buffers(pa.binary(16), len(keys), [None, pa.py_buffer(keys.tobytes())])
     return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
-
-
-@njit(cache=True, nogil=True)
-def _gather(
-    values: np.ndarray, first: np.ndarray, length: np.ndarray, offsets: np.ndarray, rows: np.ndarray
-) -> None:
-    """Copy piece p, `values[first[p]:][:length[p]]`, to its place in its row; the rest stays."""
-    for row in range(len(offsets) - 1):
-        at = 0
-        for piece in range(offsets[row], offsets[row + 1]):
-            begin, tokens = first[piece], length[piece]
-            rows[row, at : at + tokens] = values[begin : begin + tokens]
-            at += tokens

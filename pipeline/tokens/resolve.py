@@ -18,7 +18,7 @@ from pipeline.tokens.config import TokenizerConfig
 
 FOLDER = "tokenizer"
 TOKENIZER_FILE = "tokenizer.json"
-_SOURCE_FILE = "headwater.json"
+RECORD_FILE = "headwater.json"  # {"source", "identity", "adds_bos"}
 _SUFFIXES = {".json", ".jinja", ".model", ".txt", ".py", ".tiktoken"}
 
 
@@ -63,7 +63,7 @@ def _source(config: TokenizerConfig, base: Path) -> dict[str, Any]:
 
 def _kept(folder: Path, source: dict[str, Any]) -> TokenizerIdentity | None:
     """The identity of a whole copy made from this source, or None."""
-    record, tokenizer = folder / _SOURCE_FILE, folder / TOKENIZER_FILE
+    record, tokenizer = folder / RECORD_FILE, folder / TOKENIZER_FILE
     if not (record.is_file() and tokenizer.is_file()):
         return None
     values = json.loads(record.read_text(encoding="utf-8"))
@@ -108,7 +108,12 @@ def _save(
         loaded.save_pretrained(temporary)
         _check_covers_text(temporary / TOKENIZER_FILE, config.path)
         identity = _identity(loaded, file_hash(temporary / TOKENIZER_FILE))
-        write_json(temporary / _SOURCE_FILE, {"source": source, "identity": asdict(identity)})
+        record = {
+            "source": source,
+            "identity": asdict(identity),
+            "adds_bos": _adds_bos(loaded, identity.bos_id),
+        }
+        write_json(temporary / RECORD_FILE, record)
         shutil.rmtree(target / FOLDER, ignore_errors=True)
         temporary.rename(target / FOLDER)
     finally:
@@ -127,6 +132,17 @@ def _identity(loaded: Any, fingerprint: str) -> TokenizerIdentity:
         pad_id=_first(loaded.pad_token_id, eos_id, 0) or 0,
         path=FOLDER,
     )
+
+
+def _adds_bos(loaded: Any, bos_id: int | None) -> bool:
+    """Whether a text begins with `bos_id` in the tokenizer's own opinion.
+
+    transformers 5 forgets `add_bos_token` of some classes, so their config file is asked too.
+    """
+    from transformers.models.auto.tokenization_auto import get_tokenizer_config
+
+    begins = bos_id is not None and loaded("a")["input_ids"][:1] == [bos_id]
+    return begins or bool(get_tokenizer_config(loaded.name_or_path).get("add_bos_token"))
 
 
 def _first(*ids: int | None) -> int | None:

@@ -10,7 +10,7 @@ An uncompressed Arrow IPC file, memory-mappable, one row per document, in the re
 No column holds nulls. Packing cuts these files into spans of rows, as the size of a part asks for.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import PrepareError
-from pipeline.files import arrow_writer
 from pipeline.keys import KEY_TYPE
 from pipeline.tokens.engines import offsets_of
 from pipeline.tokens.tokenize import Tokens
@@ -75,34 +74,10 @@ def token_batch(
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def write_tokens(
-    path: Path, dtype: pa.DataType, batches: Iterable[pa.RecordBatch]
-) -> dict[str, int]:
-    """Write a token file atomically, batch by batch, and count what is in it.
-
-    Returns `num_documents`, `num_tokens` and `num_bytes` (of text).
-    """
-    counts = {"num_documents": 0, "num_tokens": 0, "num_bytes": 0}
-    with arrow_writer(path, tokens_schema(dtype)) as writer:
-        for batch in batches:
-            documents = _view(batch)
-            writer.write_batch(batch)
-            counts["num_documents"] += batch.num_rows
-            counts["num_tokens"] += len(documents.values)
-            counts["num_bytes"] += int(documents.num_bytes.sum())
-    return counts
-
-
 def lengths(path: Path) -> np.ndarray:
     """Tokens of each document of a file, int64; reads only the offsets."""
     parts = [np.diff(_offsets(batch["tokens"])) for batch in _batches(path)]
     return np.concatenate([np.zeros(0, np.int64), *parts])
-
-
-def read_span(path: Path, start: int, end: int) -> TokenisedDocuments:
-    """Documents `start` to `end`, exclusive; views of the memory map where one batch holds them."""
-    parts = list(_parts(Span(path, start, end)))
-    return parts[0] if len(parts) == 1 else _join(parts)
 
 
 def read_spans(spans: Sequence[Span]) -> TokenisedDocuments:

@@ -32,7 +32,8 @@ from pipeline.tokens.engines import (
     offsets_of,
     read_settings,
 )
-from pipeline.tokens.resolve import TOKENIZER_FILE
+from pipeline.tokens.kernels import put_marks, rows_with
+from pipeline.tokens.resolve import RECORD_FILE, TOKENIZER_FILE
 
 AUDITED = 1 << 10  # 1 of so many documents; the other engine is 50 times slower, so about 5 %
 
@@ -84,9 +85,9 @@ class Tokenizer:
         # The longest first, so that "<|im_start|>" is not found as a shorter one inside it.
         contents = sorted(settings.special, key=lambda content: (-len(content), content))
         self._literal = re.compile("|".join(map(re.escape, contents)))
-        marks_itself = self._reference.marks(identity.bos_id) or _adds_bos(directory)
+        record = json.loads((directory / RECORD_FILE).read_text(encoding="utf-8"))
         self._marks = (
-            _marking(config.bos, identity.bos_id, auto=marks_itself),
+            _marking(config.bos, identity.bos_id, auto=record["adds_bos"]),
             _marking(config.eos, identity.eos_id, auto=True),
         )
         self.dtype = token_type(identity.num_ids).to_pandas_dtype()
@@ -137,9 +138,8 @@ class Tokenizer:
 
         A Unigram model has `</s>` in its vocabulary, and finds it in HTML; so may `ignore_merges`.
         """
-        hits = np.flatnonzero(self._is_special[encoded.ids])
-        found = np.unique(np.searchsorted(encoded.offsets, hits, side="right") - 1)
-        return {int(row): self._without_special(rows[row]) for row in found}
+        found = np.flatnonzero(rows_with(encoded.ids, encoded.offsets, self._is_special))
+        return {row: self._without_special(rows[row]) for row in found.tolist()}
 
     def _without_special(self, text: str) -> np.ndarray:
         """Encode the text cut after the first character of each special token in it.
@@ -155,18 +155,18 @@ class Tokenizer:
 
     def _marked(self, encoded: Ragged) -> tuple[np.ndarray, np.ndarray]:
         """Narrow ids with the begin and end marks put in, and their offsets."""
-        ids, offsets = encoded.ids.astype(self.dtype), encoded.offsets
-        pairs = [
-            (at, mark)
-            for at, mark in zip((offsets[:-1], offsets[1:]), self._marks, strict=True)
-            if mark is not None
-        ]
-        if not pairs:
-            return ids, offsets
-        # Interleaved by document: the end mark of one stands before the begin mark of the next.
-        places = np.stack([at for at, _ in pairs], axis=1).ravel()
-        marks = np.tile(np.array([mark for _, mark in pairs], self.dtype), len(encoded))
-        return np.insert(ids, places, marks), offsets + np.arange(len(offsets)) * len(pairs)
+        before, after = ([] if mark is None else [mark] for mark in self._marks)
+        num_marks = len(before) + len(after)
+        offsets = encoded.offsets + np.arange(len(encoded.offsets)) * num_marks
+        values = np.empty(offsets[-1], self.dtype)
+        put_marks(
+            encoded.ids,
+            encoded.offsets,
+            np.array(before, self.dtype),
+            np.array(after, self.dtype),
+            values,
+        )
+        return values, offsets
 
 
 def _fast_engine(settings: Settings, reference: Engine) -> tuple[Engine | None, str | None]:
@@ -179,11 +179,6 @@ def _fast_engine(settings: Settings, reference: Engine) -> tuple[Engine | None, 
     if differing is not None:
         return None, f"fastokens and tokenizers differ on {differing!r}"
     return fast, None
-
-
-def _adds_bos(directory: Path) -> bool:
-    path = directory / "tokenizer_config.json"
-    return path.is_file() and bool(json.loads(path.read_text("utf-8")).get("add_bos_token"))
 
 
 def _marking(wish: Marking, token_id: int | None, *, auto: bool) -> int | None:

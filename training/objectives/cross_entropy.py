@@ -22,7 +22,8 @@ def cross_entropy_sum(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tenso
 
     logits (N, V) of any float type, labels (N,) int64. Computed in float32, summed in float64.
     """
-    total: torch.Tensor = _CrossEntropySum.apply(logits, labels)  # type: ignore[no-untyped-call]
+    apply: Any = _CrossEntropySum.apply
+    total: torch.Tensor = apply(logits, labels)
     return total
 
 
@@ -39,7 +40,7 @@ class _CrossEntropySum(torch.autograd.Function):
         return losses.double().sum()
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
         logits, labels, log_sums = ctx.saved_tensors
         gradient = torch.empty_like(logits)
         scale = torch.where(labels != IGNORED, grad.float(), 0.0)[:, None]  # (N, 1)

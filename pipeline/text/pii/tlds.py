@@ -1,7 +1,7 @@
 """Top-level domains, so that `x@self.weights` in code is not an e-mail address.
 
-The ASCII generic and sponsored domains of the IANA root zone of March 2025. Two-letter country codes
-and `xn--` names are not listed: the recogniser accepts any of them.
+The ASCII generic and sponsored domains of the IANA root zone of March 2025. Two-letter country
+codes and `xn--` names are not listed: the recogniser accepts any of them.
 """
 
 _NAMES = """

@@ -7,7 +7,10 @@ from itertools import combinations
 import pyarrow as pa
 from hypothesis import strategies as st
 
-UNSPACED = ("HIRAGANA", "KATAKANA", "CJK", "THAI", "LAO", "MYANMAR", "KHMER", "HALFWIDTH KATAKANA")
+UNSPACED = (
+    *("HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "COMBINING KATAKANA", "HENTAIGANA"),
+    *("CJK", "THAI", "LAO", "MYANMAR", "KHMER"),
+)
 
 # Any Unicode, and texts of few words in many guises, which collide.
 ANY_TEXT = st.text(max_size=60)
@@ -25,10 +28,10 @@ def words(text: str) -> list[str]:
     found, run = [], ""
     for character in text:
         category = unicodedata.category(character)
-        if "\ufe00" <= character <= "\ufe0f" or (category == "Cf" and character != "\u200b"):
-            if ord(character) < 0x40000:
-                continue
-        is_word = category[0] in "LMN" and ord(character) < 0x40000
+        is_format = category == "Cf" and character != "\u200b" and character < "\U00040000"
+        if is_format or "\ufe00" <= character <= "\ufe0f":
+            continue
+        is_word = (category[0] in "LMN" and character < "\U00040000") or is_ideographic(character)
         if not is_word or is_unspaced(character):
             found += [run] * bool(run)
             run = ""
@@ -41,7 +44,12 @@ def words(text: str) -> list[str]:
 
 def is_unspaced(character: str) -> bool:
     name = unicodedata.name(character, "")
-    return name.startswith(UNSPACED) or character in "々〆〇"
+    return name.startswith(UNSPACED) or character in "々〆〇" or is_ideographic(character)
+
+
+def is_ideographic(character: str) -> bool:
+    """In planes 2 and 3, assigned or not."""
+    return "\U00020000" <= character <= "\U0003ffff"
 
 
 def fold(character: str) -> str:
@@ -52,7 +60,7 @@ def fold(character: str) -> str:
 
 
 def shingle_set(text: str | None, ngram: int) -> frozenset:
-    """The set of word n-grams; of a shorter text all its words, or the text itself if it has none."""
+    """The set of word n-grams; of a shorter text all its words; without words, the text."""
     found = words(text or "")
     if not found:
         return frozenset([(text or "").strip(" \t\n\v\f\r")])

@@ -19,12 +19,13 @@ CONFIG = DedupConfig()
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
     """Pieces of the standard library, each with copies in which words are replaced."""
-    rng, found = random.Random(3), []
-    files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))[:80]
-    for file in files:
-        words = file.read_text(encoding="utf-8").split()[:500]
-        for rate in (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1):
-            found.append(" ".join("edited" if rng.random() < rate else word for word in words))
+    rng = random.Random(3)
+    files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))[:50]
+    found = [
+        " ".join("edited" if rng.random() < rate else word for word in words)
+        for words in (file.read_text(encoding="utf-8").split()[:300] for file in files)
+        for rate in (0.0, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1)
+    ]
     rng.shuffle(found)
     return found
 

@@ -63,11 +63,12 @@ def test_a_worst_ranked_middle_goes_and_both_its_unlike_neighbours_stay():
 
 
 def test_the_most_similar_survivor_is_recorded_and_of_equals_the_best_ranked():
-    graph = Graph({(A, C): 0.85, (B, C): 0.9, (A, D): 0.9, (B, D): 0.9})
-    found = resolve(one_bucket([A, B, C, D]), graph, THRESHOLD)
-    assert found.removals.doc.tolist() == [C, D]
-    assert found.removals.survivor.tolist() == [B, A]
-    assert found.removals.similarity.tolist() == [0.9, 0.9]
+    hub, member = np.array([A, B, A, B], np.uint64), np.array([C, C, D, D], np.uint64)
+    edges = Edges(hub, member, 0 * hub, hub, 0 * member, member)
+    removals = decide(Verified(edges, np.array([0.85, 0.9, 0.9, 0.9])), THRESHOLD)
+    assert removals.doc.tolist() == [C, D]
+    assert removals.survivor.tolist() == [B, A]
+    assert removals.similarity.tolist() == [0.9, 0.9]
 
 
 def test_the_ends_of_a_chain_are_not_merged():
@@ -86,7 +87,7 @@ def test_a_long_chain_over_many_buckets_does_not_collapse():
 
 
 def test_a_member_whose_survivor_goes_later_is_decided_again():
-    # Bucket 1 removes 2 for 1. In bucket 2, 1 is like 3 only after 0, its hub, is found unlike.
+    # Round 1 removes 2 for 1 and finds 1 unlike its hub 0; round 2 finds 1 like 9, and 2 is back.
     graph = Graph({(1, 2): 0.9, (1, 9): 0.9})
     rows = [(1, 1), (1, 2), (2, 0), (2, 1), (2, 9)]
     found = resolve(table(rows, rank={0: 0, 9: 1, 1: 2, 2: 3}), graph, THRESHOLD)
@@ -98,7 +99,7 @@ def test_of_three_copies_the_highest_priority_stays_whatever_the_keys():
     config = DedupConfig()
     text = "it was the best of times it was the worst of times it was the age of wisdom " * 4
     texts = pa.array([text, text + "it was", text + "it was the"])
-    key_words = np.array([[1, 0], [2, 0], [3, 0]], np.uint64)  # the smallest key is the worst
+    key_words = np.array([[1 << 60, 0], [2 << 60, 0], [3 << 60, 0]], np.uint64)  # smallest: worst
     found = resolve(
         bucket_table(texts, [0, 5, 10], key_words, config), verifier(texts, config), 0.8
     )
@@ -109,7 +110,7 @@ def test_of_three_copies_the_highest_priority_stays_whatever_the_keys():
 @pytest.mark.parametrize("text", ["one row in two files " * 9, "short row", "!", ""])
 def test_one_row_in_two_files_leaves_one(text):
     texts = pa.array([text, text])
-    keys = np.array([[2, 0], [1, 0]], np.uint64)
+    keys = np.array([[2 << 60, 0], [1 << 60, 0]], np.uint64)
     for config in (DedupConfig(), DedupConfig(minhash=None), DedupConfig(exact=False)):
         rows = bucket_table(texts, [0, 0], keys, config)
         found = resolve(rows, verifier(texts, config), config.threshold)

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.dedup.config import DedupConfig, MinHashConfig
+from pipeline.dedup.signature import sign
 from pipeline.dedup.verify import jaccard, shingle_sets
 from tests.pipeline.dedup import oracle
 
@@ -51,8 +52,6 @@ def test_short_documents_are_equal_or_unlike():
 
 
 def test_verification_does_not_reuse_the_hash_of_the_bucket():
-    from pipeline.dedup.signature import sign
-
     texts = pa.array(["to be", "!"])
     bucket, verified = sign(texts, CONFIG).exact_hash, shingle_sets(texts, CONFIG).hashes
     assert not set(bucket.tolist()) & set(verified.tolist())

@@ -1,0 +1,228 @@
+"""What a filter is, and the checks that hold it to that.
+
+A filter has `measure` and `keep`, as `Filter` says, and may have:
+
+- `load() -> None`: read models or lists, once per process, before the first batch. What it reads is
+  kept outside the instance, so that instances stay frozen and pickle small.
+- `edit(batch) -> RecordBatch`: change the texts before they are measured; same rows, same columns.
+- `failures(signals) -> RecordBatch`: which rule drops each row (`FAILURES`), null where it is kept.
+
+A plain callable `RecordBatch -> BooleanArray` becomes a filter by `as_filter`. The functions here
+call those methods and check what they return; a caller that uses them need not check again.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.errors import FilterError
+from filters.statistics import TextStatistics
+
+FAILURES = pa.schema(
+    [
+        pa.field("rule", pa.string()),  # the rule's name; null where the row is kept
+        pa.field("value", pa.float64()),  # what was measured; null where it is no number
+        pa.field("threshold", pa.float64()),  # what it was held against; null where there is none
+    ]
+)
+
+
+@runtime_checkable
+class Filter(Protocol):
+    """Keeps or drops documents, in two parts, so that a threshold can change without the texts."""
+
+    def measure(self, batch: pa.RecordBatch, shared: TextStatistics, /) -> pa.RecordBatch:
+        """The signals of each row: any columns, one row per row of `batch`. Sees no threshold."""
+        ...
+
+    def keep(self, measured: pa.RecordBatch, /) -> pa.BooleanArray:
+        """One non-null bool per row of signals. Sees no text."""
+        ...
+
+
+@runtime_checkable
+class _Loads(Protocol):
+    def load(self) -> None: ...
+
+
+@runtime_checkable
+class _Edits(Protocol):
+    def edit(self, batch: pa.RecordBatch, /) -> pa.RecordBatch: ...
+
+
+@runtime_checkable
+class _Explains(Protocol):
+    def failures(self, measured: pa.RecordBatch, /) -> pa.RecordBatch: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallableFilter:
+    """A plain callable `RecordBatch -> BooleanArray` as a filter. Signal: `keep` bool."""
+
+    function: Callable[[pa.RecordBatch], pa.BooleanArray]
+
+    def measure(self, batch: pa.RecordBatch, shared: TextStatistics) -> pa.RecordBatch:
+        return signals(keep=self.function(batch))
+
+    def keep(self, measured: pa.RecordBatch) -> pa.BooleanArray:
+        return measured["keep"]
+
+
+def as_filter(plugin: object) -> Filter:
+    """A filter as it is, a plain callable as a filter; raises FilterError for anything else."""
+    if isinstance(plugin, Filter) and not isinstance(plugin, type):
+        return plugin
+    if callable(plugin) and not isinstance(plugin, type):
+        return CallableFilter(plugin)
+    raise FilterError(
+        f"got {plugin!r}, want an instance with measure(batch, shared) and keep(signals), "
+        "or a callable from a RecordBatch to a BooleanArray"
+    )
+
+
+def signals(**columns: pa.Array) -> pa.RecordBatch:
+    """Arrow arrays of one length as a RecordBatch: what `measure` returns."""
+    for name, column in columns.items():
+        if not isinstance(column, pa.Array):
+            raise FilterError(f"signal {name}: got {type(column).__name__}, want a pyarrow Array")
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise FilterError(f"signals of unequal length: got {lengths}, want one value per document")
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def load(plugin: Filter) -> None:
+    """Read what the filter needs, where it needs anything. Raises FilterLoadError."""
+    if isinstance(plugin, _Loads):
+        plugin.load()
+
+
+def edit(plugin: Filter, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with the texts that the filter has edited; itself where it edits none."""
+    if not isinstance(plugin, _Edits):
+        return batch
+    edited = plugin.edit(batch)
+    if not isinstance(edited, pa.RecordBatch) or edited.schema != batch.schema:
+        raise FilterError(f"{_name(plugin)}.edit: want a RecordBatch with the columns it was given")
+    _check_rows(plugin, "edit", edited.num_rows, batch.num_rows)
+    return edited
+
+
+def apply(
+    plugin: Filter, batch: pa.RecordBatch, shared: TextStatistics | None = None
+) -> tuple[pa.RecordBatch, pa.BooleanArray]:
+    """The signals of the batch, and which rows to keep: one non-null bool for each.
+
+    `shared` holds the statistics of the batch's texts; without it they are those of column `text`.
+    Raises FilterError, which names the filter, where it breaks the contract: a row with a null in
+    the mask would be lost, neither kept nor dropped.
+    """
+    measured = plugin.measure(batch, TextStatistics(_texts(batch)) if shared is None else shared)
+    if not isinstance(measured, pa.RecordBatch):
+        raise FilterError(
+            f"{_name(plugin)}.measure: got {type(measured).__name__}, want a RecordBatch of signals"
+        )
+    _check_rows(plugin, "measure", measured.num_rows, batch.num_rows)
+    return measured, checked_keep(plugin, measured)
+
+
+def checked_keep(plugin: Filter, measured: pa.RecordBatch) -> pa.BooleanArray:
+    """The filter's decision on signals, checked as `apply` does; needs no text."""
+    mask = plugin.keep(measured)
+    if not isinstance(mask, pa.BooleanArray):
+        got = mask.type if isinstance(mask, pa.Array | pa.ChunkedArray) else type(mask).__name__
+        raise FilterError(f"{_name(plugin)}.keep: got {got}, want a pyarrow BooleanArray")
+    _check_rows(plugin, "keep", len(mask), measured.num_rows)
+    if mask.null_count:
+        raise FilterError(
+            f"{_name(plugin)}.keep: got {mask.null_count} nulls in {len(mask)} rows, want true or "
+            "false for each; say what a null signal means, as with pyarrow.compute.fill_null"
+        )
+    return mask
+
+
+def first_failures(plugin: Filter, name: str, measured: pa.RecordBatch) -> pa.RecordBatch:
+    """Why each row is dropped, as `FAILURES`: rule "<name>.<rule>", null where it is kept.
+
+    A filter that does not explain itself has the rule "<name>", without value and threshold.
+    """
+    dropped = pc.invert(checked_keep(plugin, measured))
+    if not isinstance(plugin, _Explains):
+        rule = pc.if_else(dropped, name, pa.scalar(None, pa.string()))
+        none = pa.nulls(len(dropped), pa.float64())
+        return pa.RecordBatch.from_arrays([rule, none, none], schema=FAILURES)
+    failed = plugin.failures(measured)
+    if not isinstance(failed, pa.RecordBatch) or failed.schema != FAILURES:
+        raise FilterError(f"{_name(plugin)}.failures: want a RecordBatch of {FAILURES.names}")
+    _check_rows(plugin, "failures", failed.num_rows, measured.num_rows)
+    if not pc.is_valid(failed["rule"]).equals(dropped):
+        raise FilterError(f"{_name(plugin)}.failures: want a rule where keep is false, there alone")
+    rule = pc.binary_join_element_wise(name, failed["rule"], ".")
+    return failed.set_column(0, FAILURES.field("rule"), rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A numeric signal must be in minimum..maximum, inclusive; None is no bound on that side."""
+
+    signal: str
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+def within(measured: pa.RecordBatch, bounds: Iterable[Bound]) -> pa.BooleanArray:
+    """Which rows are inside all bounds. A null or a NaN is outside, unless nothing bounds it."""
+    mask = pa.repeat(True, measured.num_rows)
+    for bound in bounds:
+        for _, inside in _sides(measured, bound):
+            mask = pc.and_(mask, inside)
+    return mask
+
+
+def first_failure(measured: pa.RecordBatch, bounds: Iterable[Bound]) -> pa.RecordBatch:
+    """The first bound that each row violates, as `FAILURES`: the rule is the signal's name."""
+    num_rows = measured.num_rows
+    rule, value, threshold = (pa.nulls(num_rows, field.type) for field in FAILURES)
+    for bound in bounds:
+        for limit, inside in _sides(measured, bound):
+            here = pc.and_(pc.is_null(rule), pc.invert(inside))
+            rule = pc.if_else(here, bound.signal, rule)
+            value = pc.if_else(here, measured[bound.signal].cast(pa.float64()), value)
+            threshold = pc.if_else(here, float(limit), threshold)
+    return pa.RecordBatch.from_arrays([rule, value, threshold], schema=FAILURES)
+
+
+def _sides(measured: pa.RecordBatch, bound: Bound) -> list[tuple[float, pa.BooleanArray]]:
+    """Each limit of the bound, and which rows are on its right side."""
+    values = measured[bound.signal]
+    compared = (
+        (bound.minimum, pc.greater_equal),
+        (bound.maximum, pc.less_equal),
+    )
+    return [
+        (limit, pc.fill_null(compare(values, limit), False))
+        for limit, compare in compared
+        if limit is not None
+    ]
+
+
+def _texts(batch: pa.RecordBatch) -> pa.Array:
+    if "text" not in batch.schema.names:
+        raise FilterError(f"the batch has columns {batch.schema.names}, want one named text")
+    return batch["text"]
+
+
+def _check_rows(plugin: Filter, method: str, num_got: int, num_wanted: int) -> None:
+    if num_got != num_wanted:
+        raise FilterError(
+            f"{_name(plugin)}.{method}: got {num_got} rows for {num_wanted}, want one for each"
+        )
+
+
+def _name(plugin: Filter) -> str:
+    if isinstance(plugin, CallableFilter):
+        return getattr(plugin.function, "__qualname__", repr(plugin.function))
+    return type(plugin).__name__

@@ -1,0 +1,199 @@
+"""Filters by name: entry points of the group `headwater.filters`, from a manifest's mapping.
+
+The built-in filters register there like those of any other distribution. An entry point names a
+class, which is built from the mapping, or a plain callable `RecordBatch -> BooleanArray`, which
+takes no parameters.
+"""
+
+import difflib
+import inspect
+import json
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from filters.errors import FilterConfigError, FilterError, FilterLoadError
+from filters.protocol import Filter, as_filter
+
+GROUP = "headwater.filters"
+NAME_KEY = "use"
+PARAMETER_METADATA = "parameter"  # of a dataclass field: its name in manifests, where it differs
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a filter, as a manifest names it."""
+
+    name: str
+    type: str
+    default: object
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What `prepare filters` says of a filter."""
+
+    name: str
+    summary: str  # the first line of its documentation
+    parameters: tuple[Parameter, ...]
+    distribution: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    """A parameter with what is needed to pass it."""
+
+    name: str  # in manifests
+    keyword: str  # in Python
+    hint: Any
+    default: object
+
+
+def names() -> tuple[str, ...]:
+    """The names of all installed filters, sorted."""
+    return tuple(sorted(_registered()))
+
+
+def create(spec: Mapping[str, Any]) -> tuple[str, Filter]:
+    """The filter of `{use: NAME, **parameters}`, and its name. Loads no model.
+
+    Raises FilterConfigError for an unknown name or parameter and for a bad value, FilterLoadError
+    for a plugin that cannot be imported, FilterError for one that is no filter.
+    """
+    parameters = dict(spec)
+    name = parameters.pop(NAME_KEY, None)
+    if not isinstance(name, str):
+        raise FilterConfigError(
+            f"filter {dict(spec)}: got {NAME_KEY}={name!r}, want one of {', '.join(names())}"
+        )
+    plugin = _plugin(name)
+    arguments = {argument.name: argument for argument in _arguments(plugin)}
+    for parameter in parameters:
+        if parameter not in arguments:
+            raise FilterConfigError(
+                f"filter {name}: unknown parameter {parameter!r}{_hint(parameter, arguments)}"
+            )
+    for argument in arguments.values():
+        if argument.default is inspect.Parameter.empty and argument.name not in parameters:
+            raise FilterConfigError(
+                f"filter {name}: no {argument.name}, want a value of {_type_name(argument.hint)}"
+            )
+    keywords = {
+        arguments[parameter].keyword: _value(name, arguments[parameter], value)
+        for parameter, value in parameters.items()
+    }
+    return name, _built(name, plugin, keywords)
+
+
+def describe(name: str) -> Description:
+    """What a filter is, its parameters and where it comes from. Raises as `create` does."""
+    plugin = _plugin(name)
+    parameters = tuple(
+        Parameter(
+            name=argument.name,
+            type=_type_name(argument.hint),
+            default=None if argument.default is inspect.Parameter.empty else argument.default,
+            required=argument.default is inspect.Parameter.empty,
+        )
+        for argument in _arguments(plugin)
+    )
+    summary = (inspect.getdoc(plugin) or "").partition("\n")[0]
+    return Description(name, summary, parameters, _distribution(_registered()[name]))
+
+
+def _registered() -> dict[str, EntryPoint]:
+    """Entry points by name; raises FilterConfigError where two distributions claim one name."""
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        other = found.setdefault(point.name, point)
+        if (_distribution(other), other.value) != (_distribution(point), point.value):
+            raise FilterConfigError(
+                f"filter {point.name}: registered by {_distribution(other)} ({other.value}) and by "
+                f"{_distribution(point)} ({point.value}), want one; uninstall one of them"
+            )
+    return found
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "an unnamed distribution"
+
+
+def _plugin(name: str) -> Any:
+    """What the entry point names: a class or a callable."""
+    registered = _registered()
+    if name not in registered:
+        raise FilterConfigError(f"no filter {name!r}{_hint(name, registered)}")
+    point = registered[name]
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as exc:
+        raise FilterLoadError(
+            f"filter {name}: cannot import {point.value} of {_distribution(point)} ({exc})"
+        ) from exc
+
+
+def _arguments(plugin: Any) -> tuple[_Argument, ...]:
+    """The keyword parameters of a class; a plain callable has none."""
+    if not isinstance(plugin, type):
+        return ()
+    hints = typing.get_type_hints(vars(plugin).get("__init__", plugin))
+    renamed = _manifest_names(plugin)
+    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(
+        _Argument(
+            renamed.get(parameter.name, parameter.name),
+            parameter.name,
+            hints.get(parameter.name, Any),
+            parameter.default,
+        )
+        for parameter in inspect.signature(plugin).parameters.values()
+        if parameter.kind in named
+    )
+
+
+def _manifest_names(plugin: type) -> dict[str, str]:
+    if not is_dataclass(plugin):
+        return {}
+    return {
+        entry.name: entry.metadata.get(PARAMETER_METADATA, entry.name) for entry in fields(plugin)
+    }
+
+
+def _value(name: str, argument: _Argument, value: object) -> object:
+    """The value as the parameter's type, by JSON's rules: a list is a tuple, "5" is no number."""
+    where = f"filter {name}: {argument.name}: got {value!r}, want {_type_name(argument.hint)}"
+    try:
+        return TypeAdapter(argument.hint).validate_json(json.dumps(value), strict=True)
+    except TypeError as exc:
+        raise FilterConfigError(f"{where} ({exc})") from exc
+    except ValidationError as exc:
+        fault = exc.errors()[0]
+        place = "".join(f"[{step}]" for step in fault["loc"] if isinstance(step, int))
+        at = f" at {argument.name}{place}" if place else ""
+        raise FilterConfigError(f"{where} ({fault['msg']}{at})") from exc
+
+
+def _built(name: str, plugin: Any, keywords: Mapping[str, object]) -> Filter:
+    try:
+        return as_filter(plugin(**keywords) if isinstance(plugin, type) else plugin)
+    except FilterConfigError:
+        raise
+    except FilterError as exc:
+        raise FilterError(f"filter {name}: {exc}") from exc
+
+
+def _type_name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
+
+
+def _hint(got: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    close = difflib.get_close_matches(got, known, n=1)
+    return (f"; did you mean {close[0]}?" if close else "") + (
+        f" Known: {', '.join(known)}" if known else " It takes none"
+    )

@@ -1,0 +1,124 @@
+"""Arrow IPC, file and stream format (told by content); the file format is split by record batch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
+
+from pipeline.sources.config import SourceConfig
+from pipeline.sources.documents import Bad, Builder
+from pipeline.sources.files import content_hash, find_inputs, open_arrow
+from pipeline.sources.parquet import group_slices
+from pipeline.sources.protocol import SPLIT_BYTES, Input, Slice
+from pipeline.sources.schema import Rows
+
+MAGIC = b"ARROW1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrowReader:
+    """Unit of slices: record batches of a file; a stream is one slice. `source_row`: row number.
+
+    The IPC file of another writer, such as `datasets`, is a stream as often as a file.
+    """
+
+    source: SourceConfig
+    base: Path
+    max_document_bytes: int
+    split_bytes: int = SPLIT_BYTES
+
+    def inputs(self) -> list[Input]:
+        return find_inputs(self.source, self.base)
+
+    def is_splittable(self, item: Input) -> bool:
+        with open_arrow(item) as handle:
+            return _is_file_format(handle)
+
+    def fingerprint(self, item: Input) -> str:
+        return content_hash(item)
+
+    def split(self, item: Input) -> list[Slice]:
+        with open_arrow(item) as handle:
+            if not _is_file_format(handle):
+                return [Slice(input=item)]
+            try:
+                num_batches = pa.ipc.open_file(handle).num_record_batches
+            except (pa.ArrowException, OSError):
+                return [Slice(input=item)]  # `read` says what is wrong with it
+        # The footer gives no sizes: batches of one file are taken as equally large.
+        size = (item.size_bytes or 0) // max(1, num_batches)
+        return group_slices(item, [size] * num_batches, self.split_bytes)
+
+    def read(self, piece: Slice) -> Iterator[Rows]:
+        builder = Builder(
+            source=self.source, item=piece.input, max_document_bytes=self.max_document_bytes
+        )
+        if piece.input.size_bytes == 0:
+            yield builder.only_bad([Bad(0, "empty_file", "the file has no bytes")])
+            return
+        with open_arrow(piece.input) as handle:
+            is_file = _is_file_format(handle)
+            try:
+                reader = self._open(handle, is_file)
+            except (pa.ArrowException, OSError) as exc:
+                detail = f"the file is not Arrow IPC, or cut short: {exc}"
+                yield builder.only_bad([Bad(0, "unreadable", detail)])
+                return
+            yield from (
+                _read_file(reader, piece, builder) if is_file else _read_stream(reader, builder)
+            )
+
+    def _open(self, handle: pa.NativeFile, is_file: bool) -> pa.RecordBatchReader:
+        opener = pa.ipc.open_file if is_file else pa.ipc.open_stream
+        schema = opener(handle).schema
+        wanted = [index for index, name in enumerate(schema.names) if name in self.source.columns]
+        handle.seek(0)
+        # An empty list would mean all fields.
+        options = pa.ipc.IpcReadOptions(included_fields=wanted or [0], use_threads=False)
+        return opener(handle, options=options)
+
+
+def _is_file_format(handle: pa.NativeFile) -> bool:
+    magic = handle.read(len(MAGIC))
+    handle.seek(0)
+    return bool(magic == MAGIC)
+
+
+def _read_file(reader: pa.RecordBatchFileReader, piece: Slice, builder: Builder) -> Iterator[Rows]:
+    end = reader.num_record_batches if piece.end is None else piece.end
+    row = 0
+    for index in range(end):
+        try:
+            # Batches before the slice are read for their length, which nothing else tells.
+            batch = reader.get_batch(index)
+        except (pa.ArrowException, OSError) as exc:
+            if index >= piece.start:
+                detail = f"record batch {index} cannot be read: {exc}"
+                yield builder.only_bad([Bad(row, "corrupt", detail)])
+            continue
+        if index >= piece.start:
+            yield from _batch(batch, row, builder)
+        row += batch.num_rows
+
+
+def _read_stream(reader: pa.RecordBatchStreamReader, builder: Builder) -> Iterator[Rows]:
+    row = 0
+    while True:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            return
+        except (pa.ArrowException, OSError) as exc:
+            detail = f"the stream breaks off after row {row}: {exc}"
+            yield builder.only_bad([Bad(row, "truncated", detail)])
+            return
+        yield from _batch(batch, row, builder)
+        row += batch.num_rows
+
+
+def _batch(batch: pa.RecordBatch, row: int, builder: Builder) -> Iterator[Rows]:
+    columns = {name: batch.column(name) for name in batch.schema.names}
+    yield from builder.build(np.arange(row, row + batch.num_rows), columns)

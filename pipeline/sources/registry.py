@@ -1,0 +1,30 @@
+"""Which reader reads which format."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pipeline.sources.arrow import ArrowReader
+from pipeline.sources.config import SourceConfig
+from pipeline.sources.delimited import DelimitedReader
+from pipeline.sources.hf import HuggingFaceReader
+from pipeline.sources.jsonl import JsonlReader
+from pipeline.sources.parquet import ParquetReader
+from pipeline.sources.protocol import Reader
+from pipeline.sources.python_environment import PythonEnvironmentReader
+from pipeline.sources.text import TextReader
+
+READERS: Mapping[str, Callable[..., Reader]] = {
+    "arrow": ArrowReader,
+    "csv": DelimitedReader,
+    "hf": HuggingFaceReader,
+    "jsonl": JsonlReader,
+    "parquet": ParquetReader,
+    "python-environment": PythonEnvironmentReader,
+    "text": TextReader,
+    "tsv": DelimitedReader,
+}
+
+
+def open_reader(source: SourceConfig, base: Path, max_document_bytes: int) -> Reader:
+    """The reader of a source; local paths are relative to `base`, the manifest's folder."""
+    return READERS[source.format](source=source, base=base, max_document_bytes=max_document_bytes)

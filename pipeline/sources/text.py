@@ -1,0 +1,100 @@
+"""Plain text, plain or compressed: a file or a line is one document."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.sources.compression import DamagedStream, chunks
+from pipeline.sources.config import SourceConfig
+from pipeline.sources.documents import Bad, Builder
+from pipeline.sources.files import compression, content_hash, find_inputs, open_bytes
+from pipeline.sources.jsonl import is_plain, split_bytes
+from pipeline.sources.lines import BLOCK_BYTES, BOM, Block, line_bounds, read_lines
+from pipeline.sources.protocol import SPLIT_BYTES, Input, Slice
+from pipeline.sources.schema import RAW_BYTES, Rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextReader:
+    """`per: file`: `source_row` is 0. `per: line`: it is the line's offset in the decompressed
+    file, which is the unit of slices; empty lines are no rows. A BOM at the start is left out.
+    """
+
+    source: SourceConfig
+    base: Path
+    max_document_bytes: int
+    split_bytes: int = SPLIT_BYTES
+    block_bytes: int = BLOCK_BYTES
+
+    def inputs(self) -> list[Input]:
+        return find_inputs(self.source, self.base)
+
+    def is_splittable(self, item: Input) -> bool:
+        return self.source.per == "line" and is_plain(item)
+
+    def split(self, item: Input) -> list[Slice]:
+        per_line = self.source.per == "line"
+        return split_bytes(item, self.split_bytes) if per_line else [Slice(input=item)]
+
+    def fingerprint(self, item: Input) -> str:
+        return content_hash(item)
+
+    def read(self, piece: Slice) -> Iterator[Rows]:
+        builder = Builder(
+            source=self.source, item=piece.input, max_document_bytes=self.max_document_bytes
+        )
+        if self.source.per == "file":
+            yield from read_file(builder)
+            return
+        for block in read_lines(piece, self.max_document_bytes, self.block_bytes):
+            if isinstance(block, Bad):
+                yield builder.only_bad([block])
+            else:
+                yield from _lines(block, builder)
+
+
+def _lines(block: Block, builder: Builder) -> Iterator[Rows]:
+    bounds = line_bounds(block.data)
+    start = bounds.start
+    if block.offset == 0 and block.data.startswith(BOM) and len(start) and start[0] == 0:
+        start = np.where(start == 0, len(BOM), start)
+    # Each line is cut out of the block with what follows it up to the next line, then shortened.
+    view = np.frombuffer(block.data, dtype=np.uint8)
+    lengths = bounds.end - start
+    ends = np.cumsum(lengths)
+    gaps = np.repeat(start - (ends - lengths), lengths)
+    data = view[np.arange(len(gaps)) + gaps] if len(gaps) else view[:0]
+    offsets = pa.py_buffer(np.concatenate([[0], ends]).astype(np.int32))
+    text = pa.BinaryArray.from_buffers(
+        pa.binary(), len(lengths), [None, offsets, pa.py_buffer(np.ascontiguousarray(data))]
+    )
+    yield from builder.build(block.offset + bounds.start, {"text": text})
+
+
+def read_file(builder: Builder) -> Iterator[Rows]:
+    """The whole file as one document, held up to the limit only."""
+    parts, num_bytes = [], 0
+    limit = builder.max_document_bytes + len(BOM)
+    with open_bytes(builder.item) as handle:
+        try:
+            for chunk in chunks(handle, compression(handle)):
+                parts.append(chunk)
+                num_bytes += len(chunk)
+                if num_bytes > limit:
+                    break
+        except DamagedStream as damage:
+            # Half a document is none: all of it is the broken tail.
+            yield builder.only_bad([Bad(0, damage.reason, damage.detail, b"".join(parts))])
+            return
+    data = b"".join(parts)
+    if not data:
+        yield builder.only_bad([Bad(0, "empty_file", "the file has no bytes")])
+    elif num_bytes > limit:
+        detail = f"the file has more than {builder.max_document_bytes} bytes of text"
+        yield builder.only_bad([Bad(0, "too_large", detail, data[:RAW_BYTES])])
+    else:
+        text = pa.array([data.removeprefix(BOM)], pa.binary())
+        yield from builder.build(np.zeros(1, dtype=np.int64), {"text": text})

@@ -1,0 +1,76 @@
+"""A tiny real model and tiny real shards."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+from tests.training.shardfiles import Row, write_shards
+
+NUM_IDS = 64
+WIDTH = 32
+
+
+def tiny_llama(**changes: object) -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    values = {
+        "vocab_size": NUM_IDS,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 64,
+        "tie_word_embeddings": True,
+        "initializer_range": 0.2,
+    }
+    return LlamaForCausalLM(LlamaConfig(**(values | changes)))
+
+
+def tiny_gpt2(**changes: object) -> GPT2LMHeadModel:
+    torch.manual_seed(0)
+    values = {
+        "vocab_size": NUM_IDS,
+        "n_positions": 64,
+        "n_embd": 16,
+        "n_layer": 2,
+        "n_head": 2,
+        "initializer_range": 0.2,
+    }
+    return GPT2LMHeadModel(GPT2Config(**(values | changes)))
+
+
+def random_rows(seed: int, num_rows: int, *, low: int = 2, high: int = NUM_IDS) -> list[Row]:
+    """Rows of one to three documents of tokens low..high-1, a third of them with padding."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for _ in range(num_rows):
+        total = WIDTH - int(random.integers(0, 6)) * int(random.random() < 0.33)
+        cuts = np.sort(
+            random.choice(np.arange(1, total), int(random.integers(0, 3)), replace=False)
+        )
+        tokens = random.integers(low, high, total)
+        documents = tuple(tuple(part.tolist()) for part in np.split(tokens, cuts))
+        rows.append(Row(documents=documents))
+    return rows
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("llama")
+    tiny_llama().save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def shard_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sources of 40 and 60 rows; each draws from half of the vocabulary, so is learnable."""
+    rows = {
+        ("domain", "train"): random_rows(1, 40, high=20),
+        ("general", "train"): random_rows(2, 60, low=20),
+        ("domain", "validation"): random_rows(3, 6, high=20),
+        ("general", "validation"): random_rows(4, 6, low=20),
+    }
+    return write_shards(tmp_path_factory.mktemp("shards"), rows, sequence_tokens=WIDTH)
