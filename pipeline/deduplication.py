@@ -103,6 +103,8 @@ def _write_file_list(context: Context, items: Sequence[RefineItem], folder: Path
 def _run_rounds(context: Context, folder: str, refined: dict[str, Record]) -> Rounds:
     rounds = Rounds()
     config = context.plan.manifest.dedup
+    if not config.exact and config.minhash is None:
+        return rounds
     partitions = _find_candidates(context, folder, refined)
     while any(record["counts"]["num_edges"] for record in partitions):
         rounds.num_rounds += 1

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipeline.graph.pack import Pack, PackItem, Tokenise, TokeniseItem
 from pipeline.plan import Plan, RefineItem
 from pipeline.records import Record, code_fingerprint, fingerprint
-from pipeline.removals import REMOVALS, ROW_BITS
+from pipeline.removals import ROW_BITS
 from pipeline.shards import INDEX_NAME, SPLITS, Shard, ShardIndex, TokenizerIdentity, write_index
 from pipeline.stage import Context, run_stage
 from pipeline.tokens.token_file import lengths
@@ -25,7 +25,7 @@ def tokenise(
     context: Context,
     items: Sequence[RefineItem],
     refined: dict[str, Record],
-    removal_record: Record | None,
+    removal_record: Record,
     identity: TokenizerIdentity,
 ) -> list[tuple[TokeniseItem, Record]]:
     """Token files of all refined files, in their order."""
@@ -39,7 +39,7 @@ def _tokenise_items(
     plan: Plan,
     items: Sequence[RefineItem],
     refined: dict[str, Record],
-    removal_record: Record | None,
+    removal_record: Record,
     identity: TokenizerIdentity,
 ) -> list[TokeniseItem]:
     settings = fingerprint(
@@ -47,7 +47,7 @@ def _tokenise_items(
         plan.manifest.tokenizer.model_dump(mode="json"),
         code_fingerprint("pipeline/tokens", "pipeline/graph/pack.py", "pipeline/splits.py"),
     )
-    path = removal_record["outputs"]["removals"]["path"] if removal_record else None
+    path = removal_record["outputs"]["removals"]["path"]
     table = _removal_table(plan, path)
     docs = table["doc"].to_numpy()
     bounds = np.searchsorted(docs, np.arange(len(items) + 1, dtype=np.uint64) << np.uint64(ROW_BITS))
@@ -65,9 +65,7 @@ def _tokenise_items(
     return work
 
 
-def _removal_table(plan: Plan, path: str | None) -> pa.Table:
-    if path is None:
-        return REMOVALS.empty_table()
+def _removal_table(plan: Plan, path: str) -> pa.Table:
     with pa.memory_map(str(plan.out / path)) as source:
         return pa.ipc.open_file(source).read_all()
 

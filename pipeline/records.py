@@ -77,10 +77,6 @@ class Records:
         record = self.read(item)
         return record if record is not None and self._is_whole(record) else None
 
-    def all(self) -> list[Record]:
-        """Every record of the stage, by fingerprint."""
-        return [json.loads(path.read_text("utf-8")) for path in sorted(self.folder.glob("*.json"))]
-
     def _is_whole(self, record: Record) -> bool:
         """Whether every output is there in its size; `prepare verify` reads the bytes."""
         for output in record["outputs"].values():

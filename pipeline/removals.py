@@ -48,13 +48,10 @@ class Removals:
         return dict(Counter(dict(zip(names, numbers, strict=True))))
 
 
-def read_removals(out: Path, path: str | None, first: int, last: int) -> Removals:
-    """Rows `first:last` of a removal table; no table means no removals."""
-    if path is None:
-        table = REMOVALS.empty_table()
-    else:
-        with pa.memory_map(str(out / path)) as source:
-            table = pa.ipc.open_file(source).read_all().slice(first, last - first)
+def read_removals(out: Path, path: str, first: int, last: int) -> Removals:
+    """Rows `first:last` of a removal table."""
+    with pa.memory_map(str(out / path)) as source:
+        table = pa.ipc.open_file(source).read_all().slice(first, last - first)
     table = table.combine_chunks()
     columns = {name: _array(table[name]) for name in ("doc", "key", "text_hash", "rule")}
     docs = columns["doc"].to_numpy()

@@ -30,7 +30,7 @@ class Outcome:
 
     ledger: Ledger
     index: ShardIndex
-    dedup: Record | None
+    dedup: Record
     num_items: dict[str, int] = field(default_factory=dict)
     num_run: dict[str, int] = field(default_factory=dict)
 
@@ -59,8 +59,13 @@ def run(context: Context) -> Outcome:
         packed = pack(context, tokenised, identity)
         write_json(plan.out / "ledger.json", to_json(ledger))
         _write_manifest(plan)
+        done = {"tokenise": tokenised, "pack": packed}
+        names = {stage: [item.fingerprint for item, _ in pairs] for stage, pairs in done.items()}
+        names["refine"] = [item.fingerprint for item in items]
+        names["deduplicate"] = [removals["fingerprint"]]
+        write_json(plan.out / "run.json", names)
         index = finish(plan, packed, identity)
-        _prune(plan, items, [item.fingerprint for item, _ in tokenised], removals)
+        _prune(plan, names)
     return Outcome(ledger, index, removals, context.num_items, context.num_run)
 
 
@@ -108,15 +113,10 @@ def _write_manifest(plan: Plan) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _prune(
-    plan: Plan, items: Sequence[RefineItem], tokenised: Sequence[str], removals: Record | None
-) -> None:
-    """Remove what earlier configs left behind."""
-    plan.records("refine").prune(item.fingerprint for item in items)
-    plan.records("tokenise").prune(tokenised)
-    plan.records("deduplicate").prune([removals["fingerprint"]] if removals else [])
-    for folder in ("candidates", "verify"):
-        plan.records(folder).prune([])
+def _prune(plan: Plan, names: dict[str, list[str]]) -> None:
+    """Remove what earlier configs left behind: of `candidates` and `verify` everything."""
+    for stage in ("refine", "candidates", "verify", "deduplicate", "tokenise"):
+        plan.records(stage).prune(names.get(stage, ()))
     _remove_temporary(plan.out)
 
 

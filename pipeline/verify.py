@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import LedgerError, ShardError, UsageError
+from pipeline.errors import LedgerError, PrepareError, ShardError, UsageError
 from pipeline.files import file_hash
 from pipeline.keys import document_keys, hash_values
 from pipeline.ledger import SourceLedger, check_balance, from_json
@@ -38,7 +38,8 @@ def faults(out: Path) -> Iterator[str]:
     except ShardError as error:
         yield str(error)
         return
-    records = {stage: Records(out, stage).all() for stage in STAGES}
+    names = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    records = {stage: read_records(out, stage, names[stage]) for stage in STAGES}
     damaged = list(damaged_outputs(out, records)) + list(damaged_shards(find_shards(out), index))
     yield from damaged
     if damaged:
@@ -48,6 +49,20 @@ def faults(out: Path) -> Iterator[str]:
     yield from wrong_removals(out, records["deduplicate"])
     yield from wrong_ledger(out, records, index)
     yield from misplaced_tokens(out, records["tokenise"], index)
+
+
+def read_records(out: Path, stage: str, names: list[str]) -> list[Record]:
+    """The records of the run that the index is of; a later, unfinished run may have left others.
+
+    Raises `PrepareError` where one is gone.
+    """
+    found = {name: Records(out, stage).read(name) for name in names}
+    missing = [name for name, record in found.items() if record is None]
+    if missing:
+        raise PrepareError(
+            f"{out}: {len(missing)} records of {stage} are gone; run `prepare run` again"
+        )
+    return [record for record in found.values() if record is not None]
 
 
 def damaged_outputs(out: Path, records: dict[str, list[Record]]) -> Iterator[str]:

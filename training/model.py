@@ -67,5 +67,6 @@ def _cannot_load(name: str, exc: Exception) -> str:
     first_line = str(exc).strip().partition("\n")[0]
     return (
         f"model: {name}: cannot be loaded ({first_line}); "
-        "give a directory that save_pretrained wrote, or the hub name of a causal language model"
+        "give a directory that save_pretrained wrote, or the hub name of a causal language model, "
+        "and attention=eager where it has no sdpa"
     )

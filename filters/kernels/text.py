@@ -106,7 +106,7 @@ def count_lines(
             elif byte == HASH:
                 num_hashes += 1
                 at += 1
-            elif byte == DOT or byte == ELLIPSIS_1:
+            elif byte in (DOT, ELLIPSIS_1):
                 found = _is_ellipsis(data, at, stop)
                 num_ellipses += found
                 at += 3 if found else 1
@@ -197,20 +197,31 @@ def count_distinct(
     for row in range(len(offsets) - 1):
         at, stop = offsets[row], offsets[row + 1]
         begin, num_met = at, 0
-        while begin < stop and num_met < num_listed:
-            here, code = at, BLANK  # the end of the text ends a word as a blank does
-            if at < stop:
-                code, at = np.int64(data[at]), at + 1
-                if code >= 0x80:
-                    code, at = decode(data, here, stop)
+        while at < stop and num_met < num_listed:
+            here = at
+            code: Any = np.int64(data[at])
+            if code < 0x80:
+                at += 1
+            else:
+                code, at = decode(data, at, stop)
             if not flags[code] & WORD:
                 if (here - begin <= longest) & begins[data[begin]]:
                     word = _find(data, begin, here, word_offsets, word_data, slots)
-                    if word >= 0 and last_row[word] != row:
-                        last_row[word] = row
-                        num_met += 1
-                begin = at if here < stop else stop
+                    num_met += _is_new(word, row, last_row)
+                begin = at
+        if 0 < stop - begin <= longest:
+            word = _find(data, begin, stop, word_offsets, word_data, slots)
+            num_met += _is_new(word, row, last_row)
         counts[0, row] = num_met
+
+
+@kernel
+def _is_new(word: int, row: int, last_row: np.ndarray) -> bool:
+    """Whether the word is listed and `row` has not met it before; from here on it has."""
+    if word < 0 or last_row[word] == row:
+        return False
+    last_row[word] = row
+    return True
 
 
 @kernel

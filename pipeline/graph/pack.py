@@ -35,7 +35,7 @@ class TokeniseItem:
 
     source: str
     kept: str  # relative to the output directory
-    removals: str | None
+    removals: str
     first: int
     last: int
     fingerprint: str

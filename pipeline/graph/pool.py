@@ -6,6 +6,7 @@ cost one item's time, no more.
 """
 
 import os
+import re
 import threading
 import time
 import traceback
@@ -24,6 +25,7 @@ Result = TypeVar("Result")
 
 MAX_ATTEMPTS = 3  # a task that killed three processes would kill a fourth
 PARENT_POLL_SECONDS = 0.5
+BEAM_SUFFIX = re.compile(r" \[while running '[^']*'\]")  # Beam adds it to every message
 
 
 @dataclass(slots=True)
@@ -128,8 +130,8 @@ def _check_attempts(task: object, num_attempts: int, exit_code: int | None) -> N
 
 
 def _error(failure: _Failure) -> Exception:
-    error_type = UsageError if failure.is_usage else WorkerError
-    error = error_type(f"{failure.message}" if failure.is_usage else f"{failure.kind}: {failure.message}")
+    message = BEAM_SUFFIX.sub("", failure.message)
+    error = UsageError(message) if failure.is_usage else WorkerError(f"{failure.kind}: {message}")
     error.add_note(failure.traceback)
     return error
 

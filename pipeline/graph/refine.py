@@ -77,7 +77,7 @@ def spool_item(item: SpoolItem, plan: Plan) -> Record:
     started = time.monotonic()
     folder = plan.out / "spool" / item.fingerprint
     outputs, num_read = {}, 0
-    batches = plan.reader(item.source).read(Slice(item.input))
+    batches = plan.reader(item.source).read(Slice(input=item.input))
     rows = next(batches, None)
     while rows is not None:
         name = f"{len(outputs) // 2:05d}.arrow"

@@ -99,7 +99,7 @@ def quiet() -> None:
     """Beam warns about libraries that Headwater does not use, and sets up the root logger."""
     warnings.filterwarnings("ignore", module="apache_beam")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", force=True)
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # errors are raised: once is enough
 
 
 @contextmanager

@@ -82,9 +82,9 @@ def _notes(outcome: Outcome) -> list[str]:
     pii = [f"{name.removeprefix('pii.num_pii_')} {n:,}" for name, n in _most(changes, "pii.") if n]
     if pii:
         notes.append("PII replaced by tags: " + ", ".join(pii) + ".")
-    dedup = outcome.dedup["counts"] if outcome.dedup else {}
+    dedup = outcome.dedup["counts"]
     if dedup.get("num_unresolved"):
-        notes.append(f"{dedup['num_unresolved']:,} candidate pairs were left after the last round.")
+        notes.append(f"{dedup['num_unresolved']:,} documents had candidates left unverified after the last round.")
     fallbacks = sum(entry.num_tokenizer_fallbacks for entry in outcome.ledger.values())
     if fallbacks:
         notes.append(f"{fallbacks:,} documents were tokenised by the slower tokenizer.")

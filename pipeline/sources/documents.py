@@ -115,8 +115,7 @@ class Builder:
 
     def _documents(self, rows: np.ndarray, arrays: Mapping[str, pa.Array]) -> pa.RecordBatch:
         num_rows = len(rows)
-        # Validated above, so a view would do, but large_binary has other offsets.
-        strings = {name: values.cast(pa.string()) for name, values in arrays.items()}
+        strings = {name: _as_string(values) for name, values in arrays.items()}
         numbers = pa.array(rows, pa.int64())
         generated = pc.binary_join_element_wise(self.item.relative, numbers.cast(pa.string()), "#")
         identifiers = strings.get(self.source.id_field or "")
@@ -185,6 +184,12 @@ def as_binary(values: pa.Array) -> pa.Array:
         # No kernel writes JSON; only a nested id, url or meta field comes here.
         return pa.array([_as_json(value) for value in values.to_pylist()], pa.binary())
     return values.cast(pa.string()).cast(pa.binary())
+
+
+def _as_string(values: pa.Array) -> pa.StringArray:
+    """Bytes that are known to be UTF-8; only large_binary, with its other offsets, is copied."""
+    view = pa.large_string() if pa.types.is_large_binary(values.type) else pa.string()
+    return values.view(view).cast(pa.string())
 
 
 def _as_json(value: object) -> bytes | None:

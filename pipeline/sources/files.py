@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import fsspec
 import pyarrow as pa
 import xxhash
+from fsspec.core import OpenFile
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import SourceError
@@ -109,21 +110,20 @@ def _why_nothing(pattern: str, base: Path) -> str:
 def open_bytes(item: Input) -> Iterator[BinaryIO]:
     """The stored bytes of an input. Raises SourceError when it is no longer there."""
     try:
-        handle = _open(item.path)
+        opened = _open(item.path)
+        handle = opened.open()
     except OSError as exc:
-        raise SourceError(
-            f"{item.relative}: cannot be opened ({exc}); it was there at the start"
-        ) from exc
+        message = f"{item.relative}: cannot be opened ({exc}); it was there at the start"
+        raise SourceError(message) from exc
     with handle:
         yield handle
 
 
-def _open(path: str) -> BinaryIO:
+def _open(path: str) -> OpenFile:
+    # An OpenFile holds its file system: an archive's closes when nothing holds it any more.
     if is_local(path):
-        return Path(path).open("rb")
-    filesystem, name = fsspec.core.url_to_fs(path)
-    handle: BinaryIO = filesystem.open(name, "rb")
-    return handle
+        return OpenFile(LocalFileSystem(), path, "rb")
+    return OpenFile(*fsspec.core.url_to_fs(path), "rb")
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class ParquetReader:
             return
         with open_arrow(item) as handle:
             try:
-                file = pq.ParquetFile(handle, buffer_size=BUFFER_BYTES)
+                file = pq.ParquetFile(handle, buffer_size=BUFFER_BYTES, pre_buffer=False)
             except (pa.ArrowException, OSError) as exc:
                 yield builder.only_bad([Bad(0, "unreadable", f"the file is not Parquet: {exc}")])
                 return

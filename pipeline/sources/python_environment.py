@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.documents import Bad, Builder
-from pipeline.sources.files import content_hash
+from pipeline.sources.files import content_hash, open_bytes
 from pipeline.sources.protocol import Input, Slice
 from pipeline.sources.schema import Rows
 from pipeline.sources.text import read_file
@@ -59,12 +59,10 @@ class PythonEnvironmentReader:
         return content_hash(item)
 
     def read(self, piece: Slice) -> Iterator[Rows]:
-        # The id is the file's name alone: there is one document a file.
-        source = self.source.model_copy(update={"id_field": "id"})
         builder = Builder(
-            source=source, item=piece.input, max_document_bytes=self.max_document_bytes
+            source=self.source, item=piece.input, max_document_bytes=self.max_document_bytes
         )
-        if source.part == "stdlib":
+        if self.source.part == "stdlib":
             for rows in read_file(builder):
                 yield Rows(_named(rows.documents), rows.quarantined)
             return
@@ -80,6 +78,7 @@ class PythonEnvironmentReader:
 
 
 def _named(documents: pa.RecordBatch) -> pa.RecordBatch:
+    """The id is the file's name alone: there is one document a file."""
     index = documents.schema.get_field_index("id")
     return documents.set_column(index, documents.schema.field(index), documents["source_path"])
 
@@ -125,15 +124,17 @@ def _distribution(distribution: Distribution, name: str) -> Iterator[Input]:
 
 def _readme(item: Input) -> str:
     """The long description: the body of the metadata, or its field in old versions."""
-    with Path(item.path).open(encoding="utf-8", errors="surrogateescape") as handle:
-        message = email.message_from_file(handle)
+    with open_bytes(item) as handle:
+        # What is no UTF-8 becomes surrogates here, and is quarantined as such.
+        message = email.message_from_string(handle.read().decode("utf-8", "surrogateescape"))
     body = message.get_payload()
     text = body if isinstance(body, str) and body.strip() else str(message["Description"] or "")
     return text.strip()
 
 
 def _docs(item: Input) -> str | Bad:
-    data = Path(item.path).read_bytes()
+    with open_bytes(item) as handle:
+        data = handle.read()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old string escapes in other people's code

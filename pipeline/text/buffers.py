@@ -1,5 +1,4 @@
-"""A string array as its two buffers, and back, so that kernels work on bytes and nothing is
-copied."""
+"""A string array as its two buffers, and back, so that kernels work on bytes without a copy."""
 
 from typing import NamedTuple
 
@@ -34,8 +33,7 @@ def utf8(texts: pa.StringArray) -> Utf8:
 
 
 def strings(offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> pa.StringArray:
-    """A string array over these buffers; the bytes are UTF-8 if the kernel that wrote them is
-    right."""
+    """A string array over these buffers, which hold UTF-8: that is up to the kernel."""
     return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
 
 

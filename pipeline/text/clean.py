@@ -1,5 +1,4 @@
-"""Cleaning: HTML to text, Unicode normalisation, control characters, white space; every change
-counted."""
+"""HTML to text, Unicode normalisation, control characters, white space; each change counted."""
 
 from typing import Literal, NamedTuple
 

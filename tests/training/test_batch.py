@@ -89,7 +89,7 @@ def test_shards_of_two_row_lengths_are_refused(tmp_path: Path) -> None:
     for width in (WIDTH, 2 * WIDTH):
         rows = {("a", "train"): random_rows(1, 2)}
         write_shards(tmp_path / str(width), rows, sequence_tokens=width)
-    with pytest.raises(DataError, match="rows of 64 tokens, but .* has 32"):
+    with pytest.raises(DataError, match=r"rows of 64 tokens, but .* has 32"):
         open_shards([tmp_path / "32", tmp_path / "64"])
 
 

@@ -43,7 +43,7 @@ def test_scores_are_sums_over_the_first_rows_of_each_source(shard_dir: Path) -> 
         nats = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), batch.labels.flatten(), reduction="sum"
         )
-        assert scores[name].nats == pytest.approx(float(nats), rel=1e-6)
+        assert scores[name].nats == pytest.approx(nats.item(), rel=1e-6)
         assert scores[name].num_targets == int((batch.labels >= 0).sum())
         assert scores[name].num_bytes == batch.num_bytes
 

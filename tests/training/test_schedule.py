@@ -1,6 +1,7 @@
 """The learning rate."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -44,5 +45,5 @@ def test_the_rate_stays_between_floor_and_peak_and_never_rises_again(
     got = rates(num_steps, warmup=warmup, decay=decay, floor=floor)
     after = got[max(0, warmup_steps(num_steps, warmup) - 1) :]
     assert all(floor - 1e-12 <= rate <= 1 + 1e-12 for rate in after)
-    assert all(a >= b - 1e-12 for a, b in zip(after, after[1:], strict=False))
+    assert all(a >= b - 1e-12 for a, b in pairwise(after))
     assert all(rate > 0 for rate in got[: warmup_steps(num_steps, warmup)])

@@ -16,8 +16,7 @@ _OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(
     rb"(?<![0-9A-Za-z_.])" + _OCTET + rb"(?:\." + _OCTET + rb"){3}(?![0-9A-Za-z_]|\.[0-9])"
 )
-# of all hexadecimal runs with colons only those that begin in 2000::/3; `ipaddress` does the
-# parsing
+# only what begins in 2000::/3; `ipaddress` does the parsing
 _IPV6 = re.compile(rb"(?<![0-9A-Za-z_:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:.]{1,41}(?![0-9A-Za-z_:])")
 _IS_VERSION = re.compile(
     rb"""(?ix)
@@ -30,8 +29,8 @@ _IS_VERSION = re.compile(
     """
 )
 _NAMES_ADDRESS = re.compile(
-    rb"(?i)(?:\bip(?:v4)?|\baddr(?:ess(?:es)?)?|\bhosts?|\b(?:name)?servers?|\bdns|\bresolvers?|\bgateway|\bping"
-    rb"|\bvia|\bfrom|://|@)(?:[ \t:=(\[\"'`]|is |at |the |of )*$"
+    rb"(?i)(?:\b(?:ip|ipv?4|addr|address|addresses|hosts?|(?:name)?servers?|dns|resolvers?|gateway"
+    rb"|ping|via|from)|://|@)(?:[ \t:=(\[\"'`]|is |at |the |of )*$"
 )
 _IS_ADDRESSED = re.compile(rb"(?i):[0-9]{2,5}(?![0-9.])|[ -]ip\b")  # 1.1.1.1:53, the 1.1.1.1 IP
 # 1.2.3.4-5 is a Debian revision, 1.2.3.4-1.2.3.9 a range of addresses; 1.2.3.0/24 is a network

@@ -64,7 +64,8 @@ def replace_spans(
 
 def rows_of(texts: pa.StringArray, spans: Spans) -> NDArray[np.int64]:
     """The row that each span lies in."""
-    return np.searchsorted(utf8(texts).offsets, spans.begins, side="right") - 1
+    rows: NDArray[np.int64] = np.searchsorted(utf8(texts).offsets, spans.begins, side="right") - 1
+    return rows
 
 
 def _find(

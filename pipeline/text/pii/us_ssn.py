@@ -1,5 +1,4 @@
-"""US social security numbers, by the rules of the Social Security Administration (POMS RM
-10201.035).
+"""US social security numbers, by the rules of the issuing administration (POMS RM 10201.035).
 
 Area 001-899 except 666, group 01-99, serial 0001-9999. Hyphens are required; spaces do where the
 line names the number before it. The two numbers that SSA voided because advertisements printed them

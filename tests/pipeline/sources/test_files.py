@@ -6,11 +6,13 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import SourceError
 from pipeline.sources import READERS, Slice, SourceConfig, open_reader
-from tests.pipeline.sources.conftest import read_all, reader_of
+from tests.pipeline.sources.conftest import collect, read_all, reader_of
 
 LINE = b'{"text": "a"}\n'
 
@@ -86,7 +88,7 @@ def test_any_fsspec_url_is_read(tmp_path: Path, memory: Any) -> None:
         f"zip://in/*.jsonl::{tmp_path}/d.zip",
     ]
     found = reader_of(tmp_path, format="jsonl", paths=paths)
-    counts = [len(list(found.read(Slice(input=item)))[0].documents) for item in found.inputs()]
+    counts = [len(collect(found.read(Slice(input=item))).documents) for item in found.inputs()]
     assert [item.relative for item in found.inputs()] == [
         f"file://{tmp_path}/c.jsonl",
         "memory:///data/a.jsonl",
@@ -97,9 +99,6 @@ def test_any_fsspec_url_is_read(tmp_path: Path, memory: Any) -> None:
 
 
 def test_parquet_is_read_from_a_url(tmp_path: Path, memory: Any) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     pq.write_table(pa.table({"text": ["a", "b"]}), tmp_path / "a.parquet")
     memory.pipe("/a.parquet", (tmp_path / "a.parquet").read_bytes())
     assert read_all(reader_of(tmp_path, format="parquet", paths=["memory://a.parquet"])).texts == [

@@ -50,7 +50,7 @@ def test_all_rows_come_in_order_streamed_or_not(
     assert got.texts == TEXTS
     assert got.documents[701]["id"] == "1"
     assert got.documents[701]["meta"] == [("other", "[1]")]
-    wanted = "hf://%s/default/train" % builder + ("/shard-00001-of-00003" if streaming else "")
+    wanted = f"hf://{builder}/default/train" + ("/shard-00001-of-00003" if streaming else "")
     assert got.documents[701]["source_path"] == wanted
     assert got.documents[701]["source_row"] == (1 if streaming else 701)
     assert len({found.fingerprint(item) for item in items}) == len(items)

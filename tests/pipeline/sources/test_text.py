@@ -47,8 +47,7 @@ def test_lines_are_what_split_gives_at_any_block_and_slice(
         )
     wanted, offset = [], 0
     for line in data.split(b"\n"):
-        ends = offset + len(line) < len(data)
-        text = line.removesuffix(b"\r") if ends else line
+        text = line.removesuffix(b"\r")
         if text:
             without_bom = text.removeprefix(b"\xef\xbb\xbf") if offset == 0 else text
             wanted.append((offset, without_bom.decode()))

@@ -1,5 +1,7 @@
 """Plans: every token once, no needless cut, and the bins of a plain best-fit-decreasing."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,7 +22,7 @@ def rows(plan: Plan) -> list[list[Piece]]:
         zip(plan.document.tolist(), plan.start.tolist(), plan.length.tolist(), strict=True)
     )
     ends = plan.row_offsets.tolist()
-    return [pieces[a:b] for a, b in zip(ends, ends[1:], strict=False)]  # noqa: RUF007
+    return [pieces[a:b] for a, b in pairwise(ends)]
 
 
 def naive_best_fit(lengths: list[int], width: int) -> list[list[Piece]]:
@@ -61,7 +63,7 @@ def test_every_token_is_placed_exactly_once(lengths: list[int], width: int) -> N
         everything = [(d, token) for d, length in enumerate(lengths) for token in range(length)]
         assert sorted(placed) == everything
         assert all(0 < sum(piece[2] for piece in row) <= width for row in rows(plan))
-        assert all(length > 0 for _, _, length in sum(rows(plan), []))
+        assert all(length > 0 for row in rows(plan) for _, _, length in row)
 
 
 @given(lengths=lengths_of_documents, width=widths)

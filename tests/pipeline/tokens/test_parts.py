@@ -1,5 +1,6 @@
 """A part holds the documents' tokens, bytes and keys, and any Arrow reader can tell."""
 
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,14 @@ from pipeline.tokens import parts
 from pipeline.tokens.config import PackConfig
 from pipeline.tokens.packing import make_plan
 from pipeline.tokens.parts import PartCounts, pack_part, piece_bytes
-from pipeline.tokens.token_file import Span, TokenisedDocuments, lengths, read_spans
-from pipeline.tokens.token_file import token_batch, tokens_schema
+from pipeline.tokens.token_file import (
+    Span,
+    TokenisedDocuments,
+    lengths,
+    read_spans,
+    token_batch,
+    tokens_schema,
+)
 from pipeline.tokens.tokenize import Tokens
 
 T = 16
@@ -30,7 +37,7 @@ def identity(num_ids: int = 1 << 16) -> TokenizerIdentity:
 
 
 def documents(sizes: list[int], first: int = 0, dtype: type = np.uint16) -> pa.RecordBatch:
-    """A batch of documents of these lengths; document i has key and hash of "i", and 5i + 1 bytes."""
+    """Documents of these lengths, numbered on from `first`; number i has 5i + 1 bytes."""
     names = pa.array([str(first + i) for i in range(len(sizes))], pa.string())
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     values = (np.arange(offsets[-1]) * 31 + 7 + first).astype(dtype)
@@ -71,7 +78,7 @@ def test_spans_give_their_documents_in_order(file: Path, spans: list[tuple[int, 
     got = read_spans([Span(file, *span) for span in spans])
     wanted = expected(file, spans)
     ends = got.offsets.tolist()
-    assert [got.values[a:b].tolist() for a, b in zip(ends[:-1], ends[1:], strict=True)] == [
+    assert [got.values[a:b].tolist() for a, b in pairwise(ends)] == [
         row["tokens"] for row in wanted
     ]
     assert [key.tobytes() for key in got.keys] == [row["doc_key"] for row in wanted]
@@ -109,7 +116,8 @@ def check_part(path: Path, counts: PartCounts, wanted: list[dict], pad: int = PA
             assert end > start
             rebuilt.setdefault(key, {})[at] = row["tokens"][start:end]
     joined = {
-        key: sum((pieces[at] for at in sorted(pieces)), []) for key, pieces in rebuilt.items()
+        key: [*chain.from_iterable(pieces[at] for at in sorted(pieces))]
+        for key, pieces in rebuilt.items()
     }
     filled = [row for row in wanted if row["tokens"]]
     assert joined == {row["doc_key"]: row["tokens"] for row in filled}

@@ -1,0 +1,128 @@
+import datetime
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from filters import registry
+from filters.errors import FilterConfigError, FilterError, FilterLoadError
+from filters.gopher_quality import GopherQuality
+from filters.language import Language
+from filters.length import Length
+from filters.protocol import CallableFilter, apply
+from tests.filters.strategies import batch_of
+from tests.filters.test_protocol import not_blank
+
+HERE = "tests.filters.test_registry"
+
+
+@dataclass(frozen=True)
+class NoFilter:
+    """A class without measure and keep."""
+
+
+plain = not_blank
+
+
+class Distribution:
+    def __init__(self, name):
+        self.name = name
+
+
+def point(name, value, distribution="other"):
+    entry = EntryPoint(name, value, registry.GROUP)
+    vars(entry)["dist"] = Distribution(distribution)
+    return entry
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """Entry points of our own, in place of those that are installed."""
+
+    def register(*points):
+        monkeypatch.setattr(registry, "entry_points", lambda group: list(points))
+
+    return register
+
+
+def test_the_built_in_filters_are_installed_as_entry_points():
+    assert {"gopher_quality", "language", "length"} <= set(registry.names())
+    assert registry.create({"use": "length", "max_words": 5}) == ("length", Length(max_words=5))
+    assert registry.create({"use": "gopher_quality"}) == ("gopher_quality", GopherQuality())
+
+
+def test_a_parameter_has_its_manifest_name():
+    name, rule = registry.create({"use": "language", "keep": ["en", "de"], "min_score": 1})
+    assert (name, rule) == ("language", Language(languages=("en", "de"), min_score=1.0))
+    with pytest.raises(FilterConfigError, match="unknown parameter 'languages'"):
+        registry.create({"use": "language", "languages": ["en"]})
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"use": "lenght"}, r"no filter 'lenght'; did you mean length\? Known: gopher_quality, "),
+        ({}, "got use=None, want one of .*length"),
+        ({"use": 3}, "got use=3"),
+        (
+            {"use": "length", "min_word": 3},
+            r"filter length: unknown parameter 'min_word'; did you mean min_words\? "
+            "Known: max_chars, max_words, min_chars, min_words",
+        ),
+        ({"use": "language"}, "filter language: no keep, want a value of"),
+        ({"use": "length", "min_words": "5"}, "min_words: got '5', want int"),
+        ({"use": "length", "min_words": True}, "min_words: got True, want int"),
+        ({"use": "length", "min_words": 1.5}, r"min_words: got 1\.5, want int"),
+        ({"use": "language", "keep": "en"}, r"keep: got 'en', want tuple\[str, \.\.\.\]"),
+        ({"use": "language", "keep": ["en", 1]}, r"at keep\[1\]"),
+        ({"use": "length", "max_words": datetime.date(2024, 1, 1)}, "max_words: got datetime"),
+        ({"use": "length", "min_words": 9, "max_words": 8}, "want 0 <= min_words <= max_words"),
+    ],
+)
+def test_a_wrong_spec_is_refused_with_what_is_wanted(spec, message):
+    with pytest.raises(FilterConfigError, match=message):
+        registry.create(spec)
+
+
+def test_two_distributions_with_one_name_are_refused(registered):
+    registered(point("length", "a:B", "one"), point("length", "c:D", "two"))
+    with pytest.raises(FilterConfigError, match=r"registered by one \(a:B\) and by two \(c:D\)"):
+        registry.names()
+
+
+def test_one_distribution_found_twice_is_one(registered):
+    registered(point("x", "a:B", "one"), point("x", "a:B", "one"))
+    assert registry.names() == ("x",)
+
+
+def test_a_plain_callable_is_registered_like_a_class(registered):
+    registered(point("plain", f"{HERE}:plain"))
+    name, rule = registry.create({"use": "plain"})
+    assert (name, rule) == ("plain", CallableFilter(not_blank))
+    assert apply(rule, batch_of(["", "a"]))[1].to_pylist() == [False, True]
+    with pytest.raises(FilterConfigError, match="unknown parameter 'x' It takes none|takes none"):
+        registry.create({"use": "plain", "x": 1})
+
+
+def test_a_plugin_that_cannot_be_imported_names_its_distribution(registered):
+    registered(point("gone", "no_such_module:X", "broken-dist"))
+    with pytest.raises(FilterLoadError, match="filter gone: cannot import .* of broken-dist"):
+        registry.create({"use": "gone"})
+
+
+def test_a_class_that_is_no_filter_is_refused(registered):
+    registered(point("none", f"{HERE}:NoFilter"))
+    with pytest.raises(FilterError, match="filter none: got NoFilter"):
+        registry.create({"use": "none"})
+
+
+def test_every_filter_describes_itself_and_its_parameters():
+    for name in ("gopher_quality", "language", "length"):
+        described = registry.describe(name)
+        assert described.summary.startswith("Keep documents")
+        assert described.distribution == "headwater"
+    keep, min_score, model, max_chars = registry.describe("language").parameters
+    assert (keep.name, keep.type, keep.required) == ("keep", "tuple[str, ...]", True)
+    assert (min_score.name, min_score.default) == ("min_score", 0.65)
+    assert (model.type, model.required) == ("str | None", False)
+    assert (max_chars.type, max_chars.default) == ("int", 1000)

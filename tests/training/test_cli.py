@@ -1,0 +1,113 @@
+"""The command line: exit codes and messages."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.training.conftest import WIDTH, random_rows, tiny_llama
+from tests.training.shardfiles import write_shards
+from training import cli
+
+
+def run(shards: Path, model: Path, out: Path, *more: str) -> int:
+    arguments = ["--shards", str(shards), "--model", str(model), "--out", str(out)]
+    return cli.main([*arguments, *more])
+
+
+def one_line(captured: str) -> str:
+    assert "Traceback" not in captured
+    (line,) = captured.strip().splitlines()
+    return line
+
+
+def test_help_needs_no_torch() -> None:
+    code = "import sys; sys.argv = ['train', '--help']\n"
+    code += "from training.cli import main\n"
+    code += "try: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--shards DIR" in done.stdout
+
+
+def test_a_directory_without_shards_is_refused(
+    tmp_path: Path, model_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path / "nowhere", model_dir, tmp_path / "run") == 2
+    assert "nowhere: no index.json here or in shards/" in one_line(capsys.readouterr().err)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_is_not_there_is_refused(
+    tmp_path: Path, shard_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(shard_dir, tmp_path / "no-model", tmp_path / "run") == 2
+    assert "no such directory" in one_line(capsys.readouterr().err)
+
+
+def test_a_directory_that_is_no_model_is_refused(
+    tmp_path: Path, shard_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "nonsense"}')
+    assert run(shard_dir, tmp_path, tmp_path / "run") == 2
+    assert "cannot be loaded" in one_line(capsys.readouterr().err)
+
+
+def test_a_vocabulary_that_is_too_small_is_refused_before_weights_are_read(
+    tmp_path: Path, shard_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_llama(vocab_size=32).config.save_pretrained(tmp_path)  # there are no weights
+    assert run(shard_dir, tmp_path, tmp_path / "run") == 2
+    assert "has 64 ids, the model" in one_line(capsys.readouterr().err)
+
+
+def test_rows_longer_than_the_model_reads_are_refused(
+    tmp_path: Path, model_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {("a", "train"): random_rows(1, 4)}
+    shards = write_shards(tmp_path / "shards", rows, sequence_tokens=4 * WIDTH)
+    assert run(shards, model_dir, tmp_path / "run") == 2
+    line = one_line(capsys.readouterr().err)
+    assert "rows of 128 tokens" in line
+    assert "64 positions" in line
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sequence_tokens=5", "want a divisor of the shards' 32"),
+        ("mix.domian.start=1", "did you mean 'domain'"),
+        ("device=cuda", "torch sees no GPU here"),
+        ("steps", "want KEY=VALUE"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused(
+    tmp_path: Path,
+    model_dir: Path,
+    shard_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+    override: str,
+    message: str,
+) -> None:
+    assert run(shard_dir, model_dir, tmp_path / "run", "--set", override) == 2
+    assert message in one_line(capsys.readouterr().err)
+
+
+def test_without_torch_the_extra_is_named(
+    tmp_path: Path,
+    model_dir: Path,
+    shard_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda _name: None)
+    assert run(shard_dir, model_dir, tmp_path / "run") == 2
+    assert "pip install 'headwater[train]'" in one_line(capsys.readouterr().err)
+
+
+def test_debug_shows_the_traceback(
+    tmp_path: Path, model_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, model_dir, tmp_path / "run", "--debug") == 2
+    assert "Traceback" in capsys.readouterr().err

@@ -1,0 +1,129 @@
+"""Runs in processes of their own: killed, stopped, and two at a time under torchrun."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+
+
+def command(model: Path, shards: Path, out: Path, *more: str, processes: int = 1) -> list[str]:
+    start = [sys.executable, "-m", "training"]
+    if processes > 1:
+        launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        start = [sys.executable, "-m", *launcher, "-m", "training"]
+    arguments = ["--model", str(model), "--shards", str(shards), "--out", str(out)]
+    values = ["steps=60", "batch_rows=4", "lr.peak=0.01", "eval_every=20", "save_every=5"]
+    return [*start, *arguments, *(f"--set={value}" for value in [*values, *more])]
+
+
+def finish(arguments: list[str]) -> str:
+    done = subprocess.run(
+        arguments, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def losses(out: Path) -> list[tuple[int, str]]:
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [(line["step"], float(line["loss"]).hex()) for line in lines if line["kind"] == "step"]
+
+
+def wait_for_step(out: Path, step: int, process: "subprocess.Popen[str]") -> None:
+    path = out / "metrics.jsonl"
+    for _ in range(6000):
+        if path.exists() and f'"step": {step},' in path.read_text():
+            return
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.01)
+    raise AssertionError(f"step {step} was not reached in a minute")
+
+
+@pytest.fixture(scope="module")
+def whole(model_dir: Path, shard_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody interrupted."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    finish(command(model_dir, shard_dir, out))
+    return out
+
+
+def interrupt(
+    arguments: list[str], out: Path, step: int, number: signal.Signals
+) -> tuple[int, str]:
+    """Start, send the signal once the step is done, and wait for the end."""
+    with subprocess.Popen(
+        arguments, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for_step(out, step, process)
+        process.send_signal(number)
+        stdout, _ = process.communicate(timeout=60)
+    return process.returncode, stdout
+
+
+def test_a_run_killed_twice_gives_the_losses_and_weights_of_one_that_was_not(
+    model_dir: Path, shard_dir: Path, tmp_path: Path, whole: Path
+) -> None:
+    out = tmp_path / "run"
+    arguments = command(model_dir, shard_dir, out)
+    for step in (13, 37):
+        code, _ = interrupt(arguments, out, step, signal.SIGKILL)
+        assert code == -signal.SIGKILL
+    assert "resuming from checkpoint-" in finish(arguments)
+    assert losses(out) == losses(whole)
+    assert [step for step, _ in losses(out)] == list(range(1, 61))
+    weights = [(run / "last" / "model.safetensors").read_bytes() for run in (whole, out)]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_ends_and_the_run_goes_on_exactly(
+    model_dir: Path, shard_dir: Path, tmp_path: Path, whole: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "run"
+    arguments = command(model_dir, shard_dir, out, "save_every=1000")
+    code, printed = interrupt(arguments, out, 17, number)
+    assert code == 0
+    assert "run the same command again to go on" in printed
+    assert len(list(out.glob("checkpoint-*"))) == 1
+    finish(arguments)
+    assert losses(out) == losses(whole)
+
+
+def test_two_processes_give_the_losses_of_one_and_resume_as_one(
+    model_dir: Path, shard_dir: Path, tmp_path: Path, whole: Path
+) -> None:
+    out = tmp_path / "run"
+    printed = finish(command(model_dir, shard_dir, out, "micro_rows=1", processes=2))
+    assert "2 process(es) on cpu" in printed
+    assert printed.count("step 60: saved") == 1
+    alone = dict(losses(whole))
+    for step, loss in losses(out):
+        assert float.fromhex(loss) == pytest.approx(float.fromhex(alone[step]), rel=1e-4)
+    reports = [json.loads((run / "forgetting.json").read_text()) for run in (whole, out)]
+    for name, source in reports[0]["sources"].items():
+        other = reports[1]["sources"][name]
+        assert other["num_targets"] == source["num_targets"]
+        assert other["num_bytes"] == source["num_bytes"]
+        assert other["loss"]["after"] == pytest.approx(source["loss"]["after"], rel=1e-3)
+
+
+def test_a_run_goes_on_with_another_number_of_processes(
+    model_dir: Path, shard_dir: Path, tmp_path: Path, whole: Path
+) -> None:
+    out = tmp_path / "run"
+    arguments = command(model_dir, shard_dir, out, "save_every=1000")
+    interrupt(arguments, out, 17, signal.SIGTERM)
+    printed = finish(command(model_dir, shard_dir, out, "save_every=1000", processes=2))
+    assert "resuming from checkpoint-" in printed
+    alone = dict(losses(whole))
+    assert [step for step, _ in losses(out)] == list(range(1, 61))
+    for step, loss in losses(out):
+        assert float.fromhex(loss) == pytest.approx(float.fromhex(alone[step]), rel=1e-4)

@@ -1,0 +1,196 @@
+"""`train` from end to end, in this process."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from tests.training.conftest import NUM_IDS, WIDTH, random_rows, tiny_gpt2, tiny_llama
+from tests.training.shardfiles import write_shards
+from training import loop
+from training.cli import main
+
+Train = Callable[..., int]
+
+
+@pytest.fixture
+def train(model_dir: Path, shard_dir: Path, tmp_path: Path) -> Train:
+    """Run `train` on the tiny model and shards, with `--set` from keyword arguments."""
+
+    def run(
+        out: str = "run", model: Path = model_dir, shards: Path = shard_dir, **sets: Any
+    ) -> int:
+        values = {"steps": 8, "batch_rows": 4, "lr.peak": 0.01, "eval_every": 4, "save_every": 3}
+        values |= {key.replace("__", "."): value for key, value in sets.items()}
+        arguments = ["--model", str(model), "--shards", str(shards), "--out", str(tmp_path / out)]
+        return main([*arguments, *(f"--set={key}={value}" for key, value in values.items())])
+
+    return run
+
+
+def metrics(out: Path, kind: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["kind"] == kind]
+
+
+def losses(out: Path) -> list[tuple[int, float]]:
+    return [(line["step"], line["loss"]) for line in metrics(out, "step")]
+
+
+def test_a_run_learns_reports_and_leaves_a_model(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(steps=30, eval_every=10, save_every=12, keep_last=2) == 0
+    out = tmp_path / "run"
+    assert [line["step"] for line in metrics(out, "eval")] == [0, 10, 20, 30]
+    assert [step for step, _ in losses(out)] == list(range(1, 31))
+    assert losses(out)[-1][1] < losses(out)[0][1] - 0.5
+    assert {path.name for path in out.iterdir()} == {
+        "best",
+        "checkpoint-24",
+        "checkpoint-30",
+        "forgetting.json",
+        "last",
+        "metrics.jsonl",
+    }
+    report = json.loads((out / "forgetting.json").read_text())
+    domain = report["sources"]["domain"]["perplexity"]
+    assert domain["before"] == metrics(out, "eval")[0]["sources"]["domain"]["perplexity"]
+    assert domain["after"] == metrics(out, "eval")[-1]["sources"]["domain"]["perplexity"]
+    assert domain["change_percent"] == pytest.approx(100 * (domain["after"] / domain["before"] - 1))
+    assert domain["change_percent"] < -20
+    AutoModelForCausalLM.from_pretrained(out / "last")
+    printed = capsys.readouterr().out
+    assert "domain" in printed
+    assert f"{domain['change_percent']:+.2f} %" in printed
+
+
+def test_a_run_that_is_done_does_nothing_and_says_so(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train() == 0
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.safetensors")}
+    capsys.readouterr()
+    assert train() == 0
+    assert "already done at step 8; nothing to do" in capsys.readouterr().out
+    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.safetensors")}
+
+
+def test_a_stopped_run_resumes_to_the_same_losses_and_weights(
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Dropout is on: what is random must come back too. Step 4 is due for evaluation and is not.
+    tiny_gpt2().save_pretrained(tmp_path / "gpt2")
+    assert train("whole", model=tmp_path / "gpt2") == 0
+    take_step = loop.take_step
+
+    def stop_at_4(run: loop.Run, state: Any) -> Any:
+        result = take_step(run, state)
+        run.stop.requested = result[0].step == 4
+        return result
+
+    monkeypatch.setattr(loop, "take_step", stop_at_4)
+    assert train("parts", model=tmp_path / "gpt2") == 0
+    assert "stopped at step 4; run the same command again" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert train("parts", model=tmp_path / "gpt2") == 0
+    assert "resuming from checkpoint-4" in capsys.readouterr().out
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert losses(parts) == losses(whole)
+    assert metrics(parts, "eval") == metrics(whole, "eval")
+    weights = [(out / "last" / "model.safetensors").read_bytes() for out in (whole, parts)]
+    assert weights[0] == weights[1]
+    assert (parts / "best" / "best.json").read_text() == (whole / "best" / "best.json").read_text()
+
+
+def test_resuming_with_another_config_is_refused_with_the_difference(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train() == 0
+    capsys.readouterr()
+    assert train(lr__peak=0.02, steps=9) == 2
+    error = capsys.readouterr().err
+    assert "lr.peak: was 0.01, is 0.02" in error
+    assert "steps: was 8, is 9" in error
+    assert train(eval_every=5, keep_last=1, micro_rows=1) == 0
+
+
+def test_resuming_on_other_shards_is_refused(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train() == 0
+    rows = {("domain", "train"): random_rows(9, 40), ("general", "train"): random_rows(8, 60)}
+    other = write_shards(tmp_path / "other", rows, sequence_tokens=WIDTH)
+    assert train(shards=other) == 2
+    assert "shards.0: was " in capsys.readouterr().err
+
+
+def poisoned_llama(directory: Path, token: int) -> Path:
+    model = tiny_llama(tie_word_embeddings=False)
+    with torch.no_grad():
+        model.model.embed_tokens.weight[token] = float("inf")
+    model.save_pretrained(directory)
+    return directory
+
+
+def test_a_batch_that_is_not_finite_is_skipped_and_its_rows_are_named(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Token 63 is in every second row or so of `general`, and in none of `domain`.
+    model = poisoned_llama(tmp_path / "model", NUM_IDS - 1)
+    mix = "{domain: {start: 0.9}, general: {start: 0.1}}"
+    assert train(model=model, batch_rows=1, steps=40, eval_every=100, mix=mix) == 0
+    out = tmp_path / "run"
+    skipped = metrics(out, "skipped")
+    assert skipped
+    assert all(len(line["rows"]["general"]) == 1 for line in skipped)
+    assert "skipped, nothing moved" in capsys.readouterr().out
+    report = json.loads((out / "forgetting.json").read_text())
+    assert report["num_skipped"] == len(skipped)
+    weights = AutoModelForCausalLM.from_pretrained(out / "last").lm_head.weight
+    assert weights.isfinite().all()
+
+
+def test_five_steps_in_a_row_that_are_not_finite_end_the_run(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = poisoned_llama(tmp_path / "model", 5)
+    assert train(model=model, batch_rows=20) == 1
+    assert "step 5: 5 steps in a row were not finite (loss nan" in capsys.readouterr().err
+    assert len(metrics(tmp_path / "run", "skipped")) == 5
+    assert not list((tmp_path / "run").glob("checkpoint-*"))
+
+
+def test_shorter_sequences_read_the_same_rows(train: Train, tmp_path: Path) -> None:
+    assert train("whole") == 0
+    assert train("melted", sequence_tokens=8) == 0
+    tokens = [
+        [line["num_tokens"] for line in metrics(tmp_path / out, "step")]
+        for out in ("whole", "melted")
+    ]
+    assert tokens[0] == tokens[1]
+    targets = [metrics(tmp_path / out, "step")[0]["num_targets"] for out in ("whole", "melted")]
+    assert targets[1] < targets[0]
+
+
+def test_steps_default_to_every_row_once(train: Train, tmp_path: Path) -> None:
+    assert train(steps="null", batch_rows=16, eval_every=100, save_every=100) == 0
+    assert len(losses(tmp_path / "run")) == 7  # 100 rows
+
+
+def test_without_validation_rows_a_run_still_ends_well(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards = write_shards(
+        tmp_path / "shards", {("a", "train"): random_rows(1, 20)}, sequence_tokens=WIDTH
+    )
+    assert train(shards=shards) == 0
+    assert "no source has validation rows: nothing was measured" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run" / "forgetting.json").read_text())["sources"] == {}
