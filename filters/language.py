@@ -48,7 +48,7 @@ class Language:
     languages: tuple[str, ...] = field(metadata={"parameter": "keep"})
     min_score: float = 0.65
     model: str | None = None
-    max_chars: int = 1000
+    max_chars: int = 400
 
     def __post_init__(self) -> None:
         if not self.languages:

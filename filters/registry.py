@@ -194,6 +194,7 @@ def _type_name(hint: Any) -> str:
 def _hint(got: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(got, known, n=1)
-    return (f"; did you mean {close[0]}?" if close else "") + (
-        f" Known: {', '.join(known)}" if known else " It takes none"
-    )
+    if not known:
+        return "; it takes none"
+    meant = f"; did you mean {close[0]}?" if close else ";"
+    return f"{meant} Known: {', '.join(known)}"

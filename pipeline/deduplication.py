@@ -36,7 +36,7 @@ from pipeline.stage import Context, run_stage
 MAX_ROUNDS = 5
 # Of memory per row of the shuffle: 32 bytes of columns, Beam's encoded copies of them, the sort.
 SHUFFLE_ROW_BYTES = 250
-PARTITIONS_PER_RANGE = 4
+PARTITIONS_PER_RANGE = 2
 MAX_RANGES = 1 << 12
 
 

@@ -5,6 +5,7 @@ implementations and models that it knows; others ignore the positions, or take t
 one row only, and say nothing. So every run tries it on the model that it will train.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -19,9 +20,13 @@ TOLERANCE = 1e-6  # of the largest logit: what is masked adds an exact zero
 
 def check_attention(model: Any, vocabulary: int, autocast: Autocast) -> None:
     """Raise `ModelError` if the second document's logits move when the first one changes."""
-    leak = attention_leak(model, vocabulary, autocast)
-    if not leak <= TOLERANCE:
-        name = type(model).__name__
+    leak, name = attention_leak(model, vocabulary, autocast), type(model).__name__
+    if math.isnan(leak):
+        raise ModelError(
+            f"model: {name}: got logits that are not finite on random tokens; its weights are "
+            "damaged: take another copy or another checkpoint"
+        )
+    if leak > TOLERANCE:
         raise ModelError(
             f"model: {name} with {model.config._attn_implementation} attention sees other "
             f"documents of a packed row: logits moved by {leak:.1e} of their size, want 0; set "
@@ -33,7 +38,8 @@ def check_attention(model: Any, vocabulary: int, autocast: Autocast) -> None:
 def attention_leak(model: Any, vocabulary: int, autocast: Autocast) -> float:
     """How far document 2's logits move, relative to the largest, when document 1 changes.
 
-    Two rows of two documents; infinite where the model does not take `position_ids` at all.
+    Two rows of two documents; infinite where the model does not take `position_ids` at all, NaN
+    where its logits are not finite.
     """
     generator = torch.Generator().manual_seed(0)
     shape = (NUM_ROWS, 2 * DOCUMENT_TOKENS)

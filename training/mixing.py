@@ -57,9 +57,10 @@ class Mix:
         caps = [
             self.entries[s.name].max_epochs if s.name in self.entries else None for s in self.sizes
         ]
+        # 0.29 * 100 is 28.999999999999996 in floats, and means 29 rows.
         return np.array(
             [
-                np.inf if c is None else np.floor(c * s.num_rows)
+                np.inf if c is None else np.floor(c * s.num_rows + 1e-6)
                 for c, s in zip(caps, self.sizes, strict=True)
             ]
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import transformers
+from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -37,6 +38,25 @@ def check_model_fits(name: str, shards: ShardSet, sequence_tokens: int) -> None:
             f"sequence_tokens: rows of {sequence_tokens} tokens, the model {name} has "
             f"{positions} positions; set sequence_tokens to a divisor of "
             f"{shards.index.sequence_tokens} that is no larger"
+        )
+
+
+def check_tokenizer(name: str, shards: ShardSet) -> None:
+    """Raise when the model's own tokenizer, if it lies beside the model, gives text other ids.
+
+    A file saved again by another version differs in bytes only: then the vocabularies decide.
+    """
+    own, theirs = Path(name) / "tokenizer.json", shards.tokenizer_path / "tokenizer.json"
+    if not (own.is_file() and theirs.is_file()) or own.read_bytes() == theirs.read_bytes():
+        return
+    ours, other = (Tokenizer.from_file(str(path)).get_vocab() for path in (own, theirs))
+    differing = sorted(token for token, number in other.items() if ours.get(token) != number)
+    if differing:
+        token = differing[0]
+        raise DataError(
+            f"{shards.path}: {len(differing)} tokens of its tokenizer have another id in {own}, "
+            f"such as {token!r}: {other[token]} here, {ours.get(token)} there; prepare the shards "
+            "with the model's own tokenizer"
         )
 
 

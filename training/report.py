@@ -42,7 +42,7 @@ class Screen:
     def __init__(self, *, enabled: bool) -> None:
         self.console = Console(quiet=not enabled, highlight=False, soft_wrap=True)
         self._progress: Progress | None = None
-        self._printed = 0.0
+        self._printed = time.monotonic()
 
     def say(self, text: str) -> None:
         """One line."""
@@ -95,6 +95,7 @@ class Bar:
         self.completed += count
         if self.progress is not None:
             self.progress.advance(self.task, count)
+        self.screen.say_sometimes(f"{self.name} {self.completed}/{self.total}", now=False)
 
     def show(self, line: StepLine) -> None:
         """Put the figures of a step beside the bar."""
@@ -151,7 +152,8 @@ def _compare(before: Evaluation, after: Evaluation, name: str) -> dict[str, Any]
     measures = {}
     for key in ("loss", "perplexity", "bits_per_byte"):
         old, new = getattr(before[name], key), getattr(after[name], key)
-        measures[key] = {"before": old, "after": new, "change_percent": 100 * (new / old - 1)}
+        change = 100 * (new / old - 1) if old else 0.0
+        measures[key] = {"before": old, "after": new, "change_percent": change}
     score = after[name]
     return {**measures, "num_targets": score.num_targets, "num_bytes": score.num_bytes}
 

@@ -13,7 +13,7 @@ from training.data import Data, open_data
 from training.evaluate import Evaluator
 from training.loop import Run, train
 from training.metrics import MetricsFile
-from training.model import check_model_fits, load_model, quieten
+from training.model import check_model_fits, check_tokenizer, load_model, quieten
 from training.objectives import build_terms
 from training.optimizer import make_optimizer
 from training.parallel import Workers, start_workers
@@ -47,7 +47,9 @@ def run_training(config: TrainConfig) -> TrainState:
         if state is not None and state.is_done(data.num_steps):
             screen.say(f"{config.out}: already done at step {state.step}; nothing to do")
         else:
-            check_model_fits(config.model, data.sets[0], data.sequence_tokens)
+            if state is None:
+                check_tokenizer(config.model, data.sets[0])
+                check_model_fits(config.model, data.sets[0], data.sequence_tokens)
             state = _train(config, data, checkpoints, state, workers, screen)
         if workers.is_main:
             finish(config.out, state, data.num_steps, screen)

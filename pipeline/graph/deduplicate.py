@@ -83,7 +83,6 @@ class FindCandidates(beam.PTransform):  # type: ignore[misc]  # Beam ships no ty
         return (
             ranges
             | "ListFiles" >> beam.FlatMap(_files_of, plan=self._plan)
-            | "SpreadFiles" >> beam.Reshuffle()
             | "ReadHashes" >> beam.FlatMap(read_hashes, plan=self._plan).with_output_types(rows)
             | "GroupByPartition" >> beam.GroupByKey()
             | "ElectHubs"

@@ -100,13 +100,13 @@ def test_a_plain_callable_is_registered_like_a_class(registered):
     name, rule = registry.create({"use": "plain"})
     assert (name, rule) == ("plain", CallableFilter(not_blank))
     assert apply(rule, batch_of(["", "a"]))[1].to_pylist() == [False, True]
-    with pytest.raises(FilterConfigError, match="unknown parameter 'x' It takes none|takes none"):
+    with pytest.raises(FilterConfigError, match=r"unknown parameter 'x'; it takes none"):
         registry.create({"use": "plain", "x": 1})
 
 
 def test_a_plugin_that_cannot_be_imported_names_its_distribution(registered):
     registered(point("gone", "no_such_module:X", "broken-dist"))
-    with pytest.raises(FilterLoadError, match="filter gone: cannot import .* of broken-dist"):
+    with pytest.raises(FilterLoadError, match=r"filter gone: cannot import .* of broken-dist"):
         registry.create({"use": "gone"})
 
 

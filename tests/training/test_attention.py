@@ -77,6 +77,14 @@ def test_a_recurrent_model_is_refused() -> None:
         check_attention(model, NUM_IDS, nullcontext)
 
 
+def test_a_model_with_damaged_weights_is_told_from_one_that_leaks() -> None:
+    model = tiny_llama()
+    with torch.no_grad():
+        model.model.norm.weight[3] = torch.nan
+    with pytest.raises(ModelError, match="logits that are not finite on random tokens"):
+        check_attention(model, NUM_IDS, nullcontext)
+
+
 def test_train_refuses_to_start_with_a_model_whose_attention_leaks(
     tmp_path: Path, shard_dir: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

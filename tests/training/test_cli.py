@@ -1,5 +1,6 @@
 """The command line: exit codes and messages."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,33 @@ def test_a_vocabulary_that_is_too_small_is_refused_before_weights_are_read(
     tiny_llama(vocab_size=32).config.save_pretrained(tmp_path)  # there are no weights
     assert run(shard_dir, tmp_path, tmp_path / "run") == 2
     assert "has 64 ids, the model" in one_line(capsys.readouterr().err)
+
+
+def write_tokenizer(directory: Path, tokens: list[str], *, spaces: int) -> None:
+    directory.mkdir(exist_ok=True)
+    model = {"type": "WordLevel", "vocab": {t: i for i, t in enumerate(tokens)}, "unk_token": "a"}
+    text = json.dumps({"version": "1.0", "added_tokens": [], "model": model}, indent=spaces)
+    (directory / "tokenizer.json").write_text(text)
+
+
+def test_shards_of_another_tokenizer_than_the_models_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards = write_shards(
+        tmp_path / "shards", {("a", "train"): random_rows(1, 4)}, sequence_tokens=WIDTH
+    )
+    tiny_llama().save_pretrained(tmp_path / "model")
+    capsys.readouterr()
+    write_tokenizer(shards / "tokenizer", ["a", "b", "c"], spaces=1)
+    write_tokenizer(tmp_path / "model", ["a", "c", "b"], spaces=1)
+    assert run(shards, tmp_path / "model", tmp_path / "run") == 2
+    line = one_line(capsys.readouterr().err)
+    assert "2 tokens of its tokenizer have another id" in line
+    assert "such as 'b': 1 here, 2 there" in line
+    write_tokenizer(tmp_path / "model", ["a", "b", "c"], spaces=3)  # other bytes, same ids
+    assert run(shards, tmp_path / "model", tmp_path / "run", "--set=steps=1") == 0
+    saved = tmp_path / "run" / "last" / "tokenizer.json"
+    assert saved.read_bytes() == (shards / "tokenizer" / "tokenizer.json").read_bytes()
 
 
 def test_rows_longer_than_the_model_reads_are_refused(

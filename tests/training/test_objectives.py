@@ -62,8 +62,8 @@ def test_a_packed_row_has_the_loss_and_gradient_of_its_documents_run_alone(
             logits = model(input_ids=ids, use_cache=False).logits[0, :-1]
             loss = F.cross_entropy(logits, ids[0, 1:], reduction="sum")
             loss.backward()
-            total += float(loss)
-    assert float(together) == pytest.approx(total, rel=1e-6)
+            total += loss.item()
+    assert together.item() == pytest.approx(total, rel=1e-6)
     wanted = model.get_input_embeddings().weight.grad
     assert torch.allclose(gradient, wanted, atol=1e-5)
 

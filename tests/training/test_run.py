@@ -161,9 +161,10 @@ def test_a_batch_that_is_not_finite_is_skipped_and_its_rows_are_named(
 def test_five_steps_in_a_row_that_are_not_finite_end_the_run(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = poisoned_llama(tmp_path / "model", 5)
-    assert train(model=model, batch_rows=20) == 1
-    assert "step 5: 5 steps in a row were not finite (loss nan" in capsys.readouterr().err
+    # The first step is finite, and throws the weights out of what float32 can hold.
+    sets = {"steps": 20, "lr__peak": 1e30, "lr__warmup": 0, "eval_every": 100, "save_every": 100}
+    assert train(**sets) == 1
+    assert "step 6: 5 steps in a row were not finite (loss " in capsys.readouterr().err
     assert len(metrics(tmp_path / "run", "skipped")) == 5
     assert not list((tmp_path / "run").glob("checkpoint-*"))
 
@@ -194,3 +195,20 @@ def test_without_validation_rows_a_run_still_ends_well(
     assert train(shards=shards) == 0
     assert "no source has validation rows: nothing was measured" in capsys.readouterr().out
     assert json.loads((tmp_path / "run" / "forgetting.json").read_text())["sources"] == {}
+
+
+def test_bf16_learns_and_saves_float32_weights(train: Train, tmp_path: Path) -> None:
+    assert train(precision="bf16", steps=20) == 0
+    out = tmp_path / "run"
+    assert losses(out)[-1][1] < losses(out)[0][1]
+    model = AutoModelForCausalLM.from_pretrained(out / "last")
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
+
+
+def test_an_epoch_cap_that_the_run_exceeds_is_refused_before_it_starts(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mix = "{domain: {start: 0.5, max_epochs: 1}, general: {start: 0.5, max_epochs: 1}}"
+    assert train(steps=26, mix=mix) == 2  # 104 rows of 100
+    assert "the sources run out near row 100 of 104" in capsys.readouterr().err
+    assert train(steps=25, mix=mix) == 0

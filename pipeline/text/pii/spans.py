@@ -87,7 +87,9 @@ def _find(
     window = np.searchsorted(places, spans[:, 0], side="right") - 1
     spans += (windows[window, MARGIN_BEGIN] - places[window])[:, None]
     inside = spans[:, 0] >= windows[window, BEGIN] - LEAD_BYTES
-    return spans[inside & (spans[:, 0] < windows[window, END])]
+    inside &= spans[:, 0] < windows[window, END]
+    own: NDArray[np.int64] = spans[inside]
+    return own
 
 
 def _without_overlaps(
@@ -96,7 +98,8 @@ def _without_overlaps(
     """Indices to keep, ascending. It looks at spans, of which there are few, not at rows."""
     kept_begins: list[int] = []
     kept: list[int] = []
-    for index in np.lexsort((begins, which, begins - ends)).tolist():
+    order: list[int] = np.lexsort((begins, which, begins - ends)).tolist()
+    for index in order:
         place = bisect.bisect_right(kept_begins, begins[index])
         clear_before = place == 0 or ends[kept[place - 1]] <= begins[index]
         clear_after = place == len(kept) or ends[index] <= kept_begins[place]
@@ -115,19 +118,20 @@ def _gather(data, windows, places, text):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _splice(offsets, data, begins, ends, new_offsets, new_data, out, out_offsets):  # type: ignore[no-untyped-def]
-    span = 0
-    w = 0
+    span, w = 0, np.int64(0)
     for row in range(len(offsets) - 1):
         i, row_end = np.int64(offsets[row]), np.int64(offsets[row + 1])
         while span < len(begins) and begins[span] < row_end:
-            size = begins[span] - i
-            out[w : w + size] = data[i : begins[span]]
-            w += size
-            size = new_offsets[span + 1] - new_offsets[span]
-            out[w : w + size] = new_data[new_offsets[span] : new_offsets[span + 1]]
-            w += size
+            w = _copy(data, i, begins[span], out, w)
+            w = _copy(new_data, new_offsets[span], new_offsets[span + 1], out, w)
             i = ends[span]
             span += 1
-        out[w : w + row_end - i] = data[i:row_end]
-        w += row_end - i
+        w = _copy(data, i, row_end, out, w)
         out_offsets[row + 1] = w
+
+
+@njit(cache=True, nogil=True)
+def _copy(source, begin, end, out, w):  # type: ignore[no-untyped-def]
+    """Where the bytes end that are copied to w."""
+    out[w : w + end - begin] = source[begin:end]
+    return w + end - begin
