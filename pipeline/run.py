@@ -18,7 +18,7 @@ from pipeline.manifest import plugin_spec
 from pipeline.parts import finish, pack, tokenise
 from pipeline.plan import Plan, RefineItem, SpoolItem, refine_items, spool_items
 from pipeline.records import Record
-from pipeline.shards import ShardIndex
+from pipeline.shards import INDEX_NAME, ShardIndex
 from pipeline.sources.protocol import Input
 from pipeline.stage import Context, locked, run_stage
 from pipeline.tokens.resolve import resolve_tokenizer
@@ -46,6 +46,8 @@ def run(context: Context) -> Outcome:
     inputs = list_inputs(plan)
     check_filters(plan)
     with locked(plan.out):
+        if not (plan.out / "shards" / INDEX_NAME).is_file():
+            context.runner.start()  # there is work: the processes import while this one goes on
         identity = resolve_tokenizer(plan.manifest.tokenizer, plan.base, plan.out)
         hashes = content_hashes(plan, inputs)
         items, refined = refine(context, inputs, hashes)

@@ -29,6 +29,8 @@ class Runner(Protocol):
 
     num_workers: int
 
+    def start(self) -> None: ...
+
     def run(self, transform: Any, items: Sequence[Any], done: Advance) -> None: ...
 
 

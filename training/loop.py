@@ -1,5 +1,6 @@
 """The training loop. It reads top to bottom; everything else is a part that it calls."""
 
+import math
 import time
 from dataclasses import dataclass, replace
 
@@ -113,8 +114,8 @@ def report_skipped(run: Run, state: TrainState, result: StepResult) -> None:
     """Name the rows of a refused step; raise `DivergedError` at the fifth in a row."""
     first = state.consumed_rows - run.config.batch_rows
     rows = run.stream.describe(first, run.config.batch_rows)
-    run.metrics.write("skipped", state.step, first_row=first, rows=rows)
     what = f"loss {result.loss}, gradient norm {result.grad_norm}"
+    run.metrics.write("skipped", state.step, reason=what, first_row=first, rows=rows)
     run.screen.say(f"step {state.step}: {what}: skipped, nothing moved; rows in metrics.jsonl")
     if state.num_skipped_in_row >= MAX_SKIPPED_IN_ROW:
         run.metrics.sync()
@@ -140,7 +141,7 @@ def evaluate(run: Run, state: TrainState) -> TrainState:
     if state.step == 0:
         return replace(state, baseline=scores)
     loss = weighted_loss(scores, run.final_weights)
-    if state.best_loss is not None and not loss < state.best_loss:
+    if not loss < (math.inf if state.best_loss is None else state.best_loss):  # NaN is no best
         return state
     state = replace(state, best_loss=loss, best_step=state.step)
     if run.config.keep_best and run.workers.is_main:

@@ -1,12 +1,14 @@
 """`metrics.jsonl`: one JSON object per step and per evaluation, in order, never twice.
 
     {"kind": "step", "step": 1, "loss": ..., "learning_rate": ..., "grad_norm": ..., ...}
+    {"kind": "skipped", "step": 7, "reason": ..., "first_row": ..., "rows": {"domain": [...]}}
     {"kind": "eval", "step": 0, "sources": {"domain": {"loss": ..., "perplexity": ..., ...}}}
 
 `step` counts the steps done, so the first line of a run is the evaluation at step 0.
 """
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,7 +26,8 @@ class MetricsFile:
     def write(self, kind: str, step: int, **values: Any) -> None:
         """Append one line and hand it to the system, so that `tail -f` sees it."""
         if self._file is not None:
-            self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+            line = json_line({"kind": kind, "step": step, **values})
+            self._file.write(line + "\n")
             self._file.flush()
 
     def sync(self) -> None:
@@ -44,6 +47,17 @@ def _reopen(path: Path, step: int | None) -> TextIO:
     temporary.write_text("".join(kept), encoding="utf-8")
     temporary.replace(path)
     return path.open("a", encoding="utf-8")
+
+
+def json_line(value: Any, indent: int | None = None) -> str:
+    """JSON with null for every figure that is not finite, as JSON has no NaN."""
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _lines_up_to(path: Path, step: int) -> list[str]:

@@ -1,6 +1,5 @@
 """What a person sees: a progress bar or plain lines while it runs, the table at the end."""
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from training.evaluate import Evaluation
+from training.metrics import json_line
 from training.state import TrainState
 
 PLAIN_SECONDS = 2.0  # without a terminal, a line at most this often
@@ -126,7 +126,7 @@ def forgetting(state: TrainState) -> dict[str, Any]:
 def write_forgetting(path: Path, state: TrainState) -> None:
     """Write `forgetting.json`, atomically."""
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    temporary.write_text(json.dumps(forgetting(state), indent=1) + "\n", encoding="utf-8")
+    temporary.write_text(json_line(forgetting(state), indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)
 
 

@@ -296,7 +296,7 @@ def take_column(files: list[Path], docs: np.ndarray, column: str) -> pa.Array:
     numbers = (docs >> np.uint64(ROW_BITS)).astype(np.int64)
     rows = (docs & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)
     return pa.concat_arrays(
-        [RowReader(files[n]).take(rows[numbers == n], column) for n in np.unique(numbers)]
+        [RowReader(files[n], column).take(rows[numbers == n], column) for n in np.unique(numbers)]
     )
 
 

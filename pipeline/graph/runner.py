@@ -75,10 +75,15 @@ class EmbeddedRunner:
         """Worker processes that died and were replaced."""
         return 0 if self._pool is None else self._pool.num_replaced
 
-    def run(self, transform: beam.PTransform, items: Sequence[Any], done: Advance) -> None:
+    def start(self) -> None:
+        """Start the processes, if they are not running: they import while the driver prepares."""
         if self._pool is None:
             self._stack.enter_context(single_threaded_libraries())
             self._pool = self._stack.enter_context(Pool(run_in_memory, self.num_workers))
+
+    def run(self, transform: beam.PTransform, items: Sequence[Any], done: Advance) -> None:
+        self.start()
+        assert self._pool is not None
         # A pipeline costs 75 ms: several items share one where there are many, so that the last
         # ones still end together.
         size = max(1, len(items) // (self.num_workers * TASKS_PER_WORKER))
@@ -93,6 +98,9 @@ class BeamRunner:
 
     arguments: tuple[str, ...]
     num_workers: int = 1
+
+    def start(self) -> None:
+        """Nothing to start: the Beam runner has its own workers."""
 
     def run(self, transform: beam.PTransform, items: Sequence[Any], done: Advance) -> None:
         options = PipelineOptions(list(self.arguments))

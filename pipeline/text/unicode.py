@@ -56,8 +56,8 @@ def normalise(texts: pa.StringArray, form: Form) -> Normalised:
     if not mask.any():
         return Normalised(texts, mask)
     before = texts.filter(pa.array(mask))
-    # Row by row, but suspects only. pyarrow's utf8_normalize decomposes for NFC and NFKC too, at least
-    # up to version 25 (apache/arrow#51225).
+    # Row by row, but suspects only. pyarrow's utf8_normalize decomposes for NFC and NFKC too, at
+    # least up to version 25 (apache/arrow#51225).
     rows = [unicodedata.normalize(form, row) for row in before.to_pylist()]
     after = pa.array(rows, pa.string())
     changed = mask.copy()

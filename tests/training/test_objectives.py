@@ -94,7 +94,7 @@ def test_cross_entropy_in_chunks_is_cross_entropy(
     wanted = F.cross_entropy(reference, labels, reduction="sum", ignore_index=IGNORED)
     (3 * wanted).backward()
     assert got.dtype == torch.float64
-    assert float(got) == pytest.approx(float(wanted), rel=1e-6, abs=1e-6)
+    assert got.item() == pytest.approx(wanted.item(), rel=1e-6, abs=1e-6)
     assert logits.grad is not None
     assert reference.grad is not None
     assert torch.allclose(logits.grad.double(), reference.grad, atol=1e-5)

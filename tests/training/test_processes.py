@@ -20,8 +20,8 @@ def command(model: Path, shards: Path, out: Path, *more: str, processes: int = 1
         launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         start = [sys.executable, "-m", *launcher, "-m", "training"]
     arguments = ["--model", str(model), "--shards", str(shards), "--out", str(out)]
-    values = ["steps=60", "batch_rows=4", "lr.peak=0.01", "eval_every=20", "save_every=5"]
-    return [*start, *arguments, *(f"--set={value}" for value in [*values, *more])]
+    fixed = ["steps=60", "batch_rows=4", "lr.peak=0.01", "eval_every=20", "save_every=5"]
+    return [*start, *arguments, *(f"--set={value}" for value in [*fixed, *more])]
 
 
 def finish(arguments: list[str]) -> str:
@@ -33,8 +33,13 @@ def finish(arguments: list[str]) -> str:
 
 
 def losses(out: Path) -> list[tuple[int, str]]:
+    return values(out, "loss")
+
+
+def values(out: Path, key: str) -> list[tuple[int, str]]:
+    """A figure of every step, as hexadecimal digits that keep every bit."""
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [(line["step"], float(line["loss"]).hex()) for line in lines if line["kind"] == "step"]
+    return [(line["step"], float(line[key]).hex()) for line in lines if line["kind"] == "step"]
 
 
 def wait_for_step(out: Path, step: int, process: "subprocess.Popen[str]") -> None:
@@ -90,6 +95,8 @@ def test_two_processes_give_the_losses_and_scores_of_one(
     assert "2 process(es) on cpu" in printed
     assert printed.count("step 60: saved") == 1
     assert_close(losses(out), losses(whole))
+    # AdamW does not see a gradient that is off by a factor, such as DDP's average; the norm does.
+    assert_close(values(out, "grad_norm"), values(whole, "grad_norm"))
     reports = [json.loads((run / "forgetting.json").read_text()) for run in (whole, out)]
     for name, source in reports[0]["sources"].items():
         other = reports[1]["sources"][name]
@@ -117,5 +124,5 @@ def test_a_run_stopped_by_sigterm_goes_on_with_two_processes(
 def assert_close(got: list[tuple[int, str]], wanted: list[tuple[int, str]]) -> None:
     """The same steps, and losses that differ by rounding alone."""
     assert [step for step, _ in got] == [step for step, _ in wanted]
-    values = [[float.fromhex(loss) for _, loss in losses] for losses in (got, wanted)]
-    assert values[0] == pytest.approx(values[1], rel=1e-4)
+    numbers = [[float.fromhex(text) for _, text in column] for column in (got, wanted)]
+    assert numbers[0] == pytest.approx(numbers[1], rel=1e-3)

@@ -151,6 +151,8 @@ def test_a_batch_that_is_not_finite_is_skipped_and_its_rows_are_named(
     skipped = metrics(out, "skipped")
     assert skipped
     assert all(len(line["rows"]["general"]) == 1 for line in skipped)
+    assert "NaN" not in (out / "metrics.jsonl").read_text()
+    assert metrics(out, "step")[skipped[0]["step"] - 1]["loss"] is None
     assert "skipped, nothing moved" in capsys.readouterr().out
     report = json.loads((out / "forgetting.json").read_text())
     assert report["num_skipped"] == len(skipped)

@@ -61,7 +61,7 @@ def test_the_loss_is_the_mean_over_all_targets_not_of_the_means(shard_dir: Path)
     ).logits
     wanted = nn.functional.cross_entropy(outputs.flatten(0, 1), batch.labels.flatten())
     got = make_stepper(model).step(batch.split(1), 1e-2)
-    assert got.loss == pytest.approx(float(wanted), rel=1e-6)
+    assert got.loss == pytest.approx(wanted.item(), rel=1e-6)
 
 
 def poison(model: nn.Module, batch: Batch) -> Any:

@@ -6,6 +6,7 @@ address and is not: versions (`foo-1.2.3.4`, `>= 1.2.3.4`), sections, object ide
 which three parts are small are nearly always those, so they need a word of networking before them.
 """
 
+import functools
 import ipaddress
 import re
 
@@ -18,16 +19,19 @@ _IPV4 = re.compile(
 )
 # only what begins in 2000::/3; `ipaddress` does the parsing
 _IPV6 = re.compile(rb"(?<![0-9A-Za-z_:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:.]{1,41}(?![0-9A-Za-z_:])")
-_IS_VERSION = re.compile(
-    rb"""(?ix)
-    (?:^|[^a-z])(?:v|ver|vers|versions?|rev|revisions?|releases?d?|r|builds?|firmware|drivers?
-        |updates?d?|upgraded?|since|until|upstream|sections?|sect?|chapters?|clauses?|paragraphs?
-        |para|appendix|figures?|fig|tables?|oids?|rfc|articles?|rules?|items?|step|standard)
-        [\ \t.:=\#("'`]*$                          # version 1.2.3.4, sec. 1.2.3.4
-    |[<>=~!]=[\ "']*$ | <<\ *$ | >>\ *$ | [<>]\ +$ # >= 1.2.3.4
-    |[a-z_][-/_+]$ | \xc2\xa7\ *$                  # foo-1.2.3.4, Chrome/1.2.3.4, a section sign
-    """
+_VERSION_WORDS = frozenset(
+    b"""
+    v ver vers version versions r rev revision revisions release releases released build builds
+    firmware driver drivers update updates updated upgrade upgraded since until upstream standard
+    sec sect section sections chapter chapters clause clauses paragraph paragraphs para appendix
+    fig figure figures table tables oid oids rfc article articles rule rules item items step
+    abschnitt kapitel chapitre
+    """.split()
 )
+_OPENERS = b" \t.:=#(\"'`\xc2\xa0"  # between such a word and the number; the last two are U+00A0
+_COMPARISONS = (b"==", b">=", b"<=", b"~=", b"!=", b"<<", b">>", b" <", b" >", b"(<", b"(>")
+_SECTION_SIGN = "§".encode()
+_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NAMES_ADDRESS = re.compile(
     rb"(?i)(?:\b(?:ip|ipv?4|addr|address|addresses|hosts?|(?:name)?servers?|dns|resolvers?|gateway"
     rb"|ping|via|from)|://|@)(?:[ \t:=(\[\"'`]|is |at |the |of )*$"
@@ -41,17 +45,37 @@ _MAX_SMALL, _NUM_SMALL, _MAX_FIRST = 31, 3, 99
 
 
 def _accept_ipv4(match: re.Match[bytes]) -> Span | None:
-    address = ipaddress.IPv4Address(match[0].decode("ascii"))
-    parts = address.packed
-    is_public = address.is_global and not address.is_multicast and not address.is_reserved
-    if not is_public or parts[-1] == 0 or _IS_SUFFIXED.match(after(match)):
+    parts = tuple(map(int, match[0].split(b".")))
+    if parts[-1] == 0 or not _is_public(match[0]) or _IS_SUFFIXED.match(after(match)):
         return None
     context = before(match)
-    if _IS_VERSION.search(context):
+    if _is_version(context):
         return None
     is_small = parts[0] <= _MAX_FIRST and sum(p <= _MAX_SMALL for p in parts) >= _NUM_SMALL
     is_named = _NAMES_ADDRESS.search(context) or _IS_ADDRESSED.match(after(match))
     return match.span() if is_named or not is_small else None
+
+
+def _is_version(context: bytes) -> bool:
+    """Whether what stands before makes it version 1.2.3.4, >= 1.2.3.4, foo-1.2.3.4 or sec. 1.2.3.4.
+
+    Written with `rstrip`, for a regular expression that ends in `$` tries every byte of the context.
+    """
+    bare = context.rstrip(_OPENERS)
+    word = bare[len(bare.rstrip(_LETTERS)) :].lower()
+    joined = context[-1:] in (b"-", b"/", b"_", b"+") and context[-2:-1] in _LETTERS + b"_"
+    return (
+        word in _VERSION_WORDS
+        or (joined and len(context) > 1)
+        or context.rstrip(b" \"'").endswith(_COMPARISONS)
+        or bare.endswith(_SECTION_SIGN)
+    )
+
+
+@functools.lru_cache(maxsize=4096)  # `is_global` walks a list of networks
+def _is_public(text: bytes) -> bool:
+    address = ipaddress.IPv4Address(text.decode("ascii"))
+    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def _accept_ipv6(match: re.Match[bytes]) -> Span | None:
