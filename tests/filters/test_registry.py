@@ -125,4 +125,4 @@ def test_every_filter_describes_itself_and_its_parameters():
     assert (keep.name, keep.type, keep.required) == ("keep", "tuple[str, ...]", True)
     assert (min_score.name, min_score.default) == ("min_score", 0.65)
     assert (model.type, model.required) == ("str | None", False)
-    assert (max_chars.type, max_chars.default) == ("int", 1000)
+    assert (max_chars.type, max_chars.default) == ("int", 400)

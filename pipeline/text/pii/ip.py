@@ -40,7 +40,7 @@ _IS_ADDRESSED = re.compile(rb"(?i):[0-9]{2,5}(?![0-9.])|[ -]ip\b")  # 1.1.1.1:53
 # 1.2.3.4-5 is a Debian revision, 1.2.3.4-1.2.3.9 a range of addresses; 1.2.3.0/24 is a network
 _IS_SUFFIXED = re.compile(rb"(?:[+~]|-(?![0-9]+(?:\.[0-9]+){3}))[0-9A-Za-z]|/(?!32(?![0-9]))[0-9]")
 _IS_PREFIX_LENGTH = re.compile(rb"/(?!128(?![0-9]))[0-9]")
-# Sections and versions have three parts up to 31 and begin below 100; of addresses 1 in 300 does.
+# Sections and versions have three parts up to 31 and begin below 100; of addresses 1 in 170 does.
 _MAX_SMALL, _NUM_SMALL, _MAX_FIRST = 31, 3, 99
 
 
@@ -59,7 +59,7 @@ def _accept_ipv4(match: re.Match[bytes]) -> Span | None:
 def _is_version(context: bytes) -> bool:
     """Whether what stands before makes it version 1.2.3.4, >= 1.2.3.4, foo-1.2.3.4 or sec. 1.2.3.4.
 
-    Written with `rstrip`, for a regular expression that ends in `$` tries every byte of the context.
+    Written with `rstrip`: a regular expression that ends in `$` tries every byte of the context.
     """
     bare = context.rstrip(_OPENERS)
     word = bare[len(bare.rstrip(_LETTERS)) :].lower()
