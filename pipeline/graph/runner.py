@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
@@ -106,10 +107,14 @@ class BeamRunner:
         options = PipelineOptions(list(self.arguments))
         pipeline = beam.Pipeline(options=options)
         graph(pipeline, transform, items, spread=True)
-        result = pipeline.run()
-        state = result.wait_until_finish()
+        name = type(transform).__name__
+        try:
+            state = pipeline.run().wait_until_finish()
+        except (RuntimeError, grpc.RpcError) as exc:  # what Beam's runners raise for a failed job
+            message = str(exc).strip().splitlines()
+            raise WorkerError(f"Beam pipeline {name}: {message[-1] if message else exc!r}") from exc
         if str(state) != "DONE":
-            raise WorkerError(f"Beam pipeline of {type(transform).__name__}: ended as {state}")
+            raise WorkerError(f"Beam pipeline {name}: ended as {state}, want DONE")
         done(len(items))
 
 

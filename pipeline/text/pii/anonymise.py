@@ -57,7 +57,7 @@ def anonymise(texts: pa.StringArray, config: PiiConfig) -> Anonymised:
     tags = pa.array([f"[{r.kind.upper()}]" for r in recognizers], pa.string())
     kind_of = np.array([kinds.index(r.kind) for r in recognizers], np.int64)
     pending, rows = texts, np.arange(len(texts))  # what is still to be read, and where it stands
-    while len((spans := find_spans(pending, recognizers)).begins):
+    while recognizers and len((spans := find_spans(pending, recognizers)).begins):
         within = rows_of(pending, spans)
         np.add.at(counts, (kind_of[spans.recognizers], rows[within]), 1)
         pending = replace_spans(pending, spans, tags.take(pa.array(spans.recognizers)))
