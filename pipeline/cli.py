@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from filters.errors import FilterError
+from filters.errors import FilterError, FilterLoadError
 from pipeline.errors import PrepareError, UsageError
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.debug:
             raise
         print(f"prepare: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1
+        return 2 if isinstance(error, ValueError | FilterLoadError) else 1
     except KeyboardInterrupt:
         print("prepare: interrupted; run it again to go on where it stopped", file=sys.stderr)
         return 130
