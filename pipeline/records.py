@@ -104,7 +104,8 @@ class Records:
         kept = set(keep)
         if not self.folder.is_dir():
             return
-        records = {path.stem: path for path in self.folder.glob("*.json")}
+        # A killed run leaves `.tmp-*.json`, which are no records.
+        records = {path.stem: path for path in self.folder.glob("[!.]*.json")}
         used = {
             output["path"]
             for name, path in records.items()
