@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from filters.errors import FilterError, FilterLoadError
-from pipeline.errors import PrepareError, UsageError
+from pipeline.errors import PrepareError
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -46,7 +46,9 @@ def build_parser() -> argparse.ArgumentParser:
         prog="prepare", description="Raw text to packed, sharded token files."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_run(commands.add_parser("run", help="prepare a corpus", epilog="After `--`: Beam options."))
+    _add_run(
+        commands.add_parser("run", help="prepare a corpus", epilog="After `--`: Beam options.")
+    )
     verify = commands.add_parser("verify", help="re-read an output and check everything")
     verify.add_argument("out", type=Path, metavar="OUT", help="the manifest's `output`")
     verify.set_defaults(command=_verify)
@@ -111,8 +113,9 @@ def _run(options: argparse.Namespace) -> int:
     reporter = TerminalProgress()
     if options.beam_arguments:
         check_beam_arguments(options.beam_arguments)
-        runner = BeamRunner(options.beam_arguments)
-        outcome = run(Context(plan, runner, reporter, options.memory))
+        outcome = run(
+            Context(plan, BeamRunner(options.beam_arguments), reporter, options.memory)
+        )
     else:
         with EmbeddedRunner(options.workers) as runner:
             outcome = run(Context(plan, runner, reporter, options.memory))

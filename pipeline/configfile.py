@@ -36,7 +36,9 @@ def load(
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except OSError as exc:
-        raise error(f"{path}: cannot be read ({exc.strerror}); give the path of a YAML file") from exc
+        raise error(
+            f"{path}: cannot be read ({exc.strerror}); give the path of a YAML file"
+        ) from exc
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
         raise error(f"{path}: not valid YAML: {' '.join(str(exc).split())}") from exc
     try:
@@ -154,7 +156,9 @@ def _line(root: yaml.Node | None, location: Location) -> int:
             if not match:
                 break
             line, node = match[0][0].start_mark.line + 1, match[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        elif (
+            isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value)
+        ):
             node = node.value[part]
             line = node.start_mark.line + 1
         else:

@@ -157,9 +157,7 @@ def _by_partition(records: dict[str, Record]) -> list[Record]:
     return sorted(records.values(), key=lambda record: int(record["counts"]["partition"]))
 
 
-def _verify(
-    context: Context, folder: str, rounds: Rounds, partitions: Sequence[Record]
-) -> None:
+def _verify(context: Context, folder: str, rounds: Rounds, partitions: Sequence[Record]) -> None:
     """Verify the pairs of one round, file by file, and add them to the verified ones."""
     by_file: dict[int, list[int]] = {}
     for record in partitions:

@@ -108,7 +108,9 @@ def check_balance(ledger: Ledger) -> None:
     """Raise `LedgerError` unless every sum of every source meets."""
     for source, entry in ledger.items():
         if problem := entry.imbalance():
-            raise LedgerError(f"source {source}: {problem}; this is a bug of headwater, please report it")
+            raise LedgerError(
+                f"source {source}: {problem}; this is a bug of headwater, please report it"
+            )
 
 
 def to_json(ledger: Ledger) -> dict[str, Any]:

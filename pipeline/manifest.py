@@ -18,13 +18,14 @@ from pipeline.text.clean import CleanConfig
 from pipeline.text.pii.anonymise import PiiConfig
 from pipeline.tokens.config import PackConfig, TokenizerConfig
 
-
 SOURCES_KEY = "sources"  # of a filter: the sources that it applies to, all where it is left out
 
 
 def _creatable(spec: dict[str, Any]) -> dict[str, Any]:
     named = spec.get(SOURCES_KEY)
-    if named is not None and not (isinstance(named, list) and all(isinstance(n, str) for n in named)):
+    if named is not None and not (
+        isinstance(named, list) and all(isinstance(n, str) for n in named)
+    ):
         raise ValueError(f"sources: got {named!r}, want a list of names of sources")
     create(plugin_spec(spec))
     return spec

@@ -50,7 +50,9 @@ def _tokenise_items(
     path = removal_record["outputs"]["removals"]["path"]
     table = _removal_table(plan, path)
     docs = table["doc"].to_numpy()
-    bounds = np.searchsorted(docs, np.arange(len(items) + 1, dtype=np.uint64) << np.uint64(ROW_BITS))
+    bounds = np.searchsorted(
+        docs, np.arange(len(items) + 1, dtype=np.uint64) << np.uint64(ROW_BITS)
+    )
     work = []
     for number, item in enumerate(items):
         first, last = int(bounds[number]), int(bounds[number + 1])

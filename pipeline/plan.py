@@ -7,9 +7,9 @@ from typing import Any
 
 from pipeline.manifest import Manifest
 from pipeline.records import Record, Records, code_fingerprint, fingerprint
-from pipeline.sources.registry import open_reader
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.protocol import Input, Reader, Slice
+from pipeline.sources.registry import open_reader
 
 SPOOL_BYTES = 8_000_000  # a larger file that cannot be split is read once into Arrow chunks
 ITEM_BYTES = 16_000_000  # smaller files are grouped until they reach this
@@ -76,7 +76,9 @@ def read_settings(plan: Plan, source: SourceConfig) -> str:
     )
 
 
-def spool_items(plan: Plan, inputs: dict[str, list[Input]], hashes: dict[str, str]) -> list[SpoolItem]:
+def spool_items(
+    plan: Plan, inputs: dict[str, list[Input]], hashes: dict[str, str]
+) -> list[SpoolItem]:
     """The files to be read into chunks first, in order."""
     items = []
     for name, files in inputs.items():

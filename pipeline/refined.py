@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.protocol import FAILURES
 from pipeline.arrow import num_value_bytes
 from pipeline.files import arrow_writer
-from filters.protocol import FAILURES
 from pipeline.refining import Refined, Refinery
 from pipeline.sources.schema import DOCUMENT, QUARANTINE, Rows
 

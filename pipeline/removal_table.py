@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.dedup.survivors import Removals, Verified
+from pipeline.dedup.survivors import Removals, Verified, no_removals
 from pipeline.files import arrow_writer
 from pipeline.graph.deduplicate import MIN_SIMILARITY, take_column
 from pipeline.plan import Plan, RefineItem
@@ -39,11 +39,17 @@ def write_removals(
         np.concatenate([removals.survivor, leaks.survivor])[order],
         np.concatenate([removals.similarity, leaks.similarity])[order],
         np.concatenate([rules, np.full(len(leaks.doc), LEAK)])[order],
-        np.concatenate([np.full(len(rules), threshold), np.full(len(leaks.doc), MIN_SIMILARITY)])[order],
+        np.concatenate([np.full(len(rules), threshold), np.full(len(leaks.doc), MIN_SIMILARITY)])[
+            order
+        ],
     )
     with arrow_writer(path, REMOVALS) as writer:
         writer.write_table(table)
-    return {"num_exact": int(same.sum()), "num_near": int((~same).sum()), "num_leaks": len(leaks.doc)}
+    return {
+        "num_exact": int(same.sum()),
+        "num_near": int((~same).sum()),
+        "num_leaks": len(leaks.doc),
+    }
 
 
 def validation_leaks(
@@ -59,7 +65,7 @@ def validation_leaks(
     one, two = verified.edges.hub[pairs], verified.edges.member[pairs]
     docs = np.setdiff1d(np.union1d(one, two), removals.doc)
     if not fractions.any() or not len(docs):
-        return Removals(*np.zeros((2, 0), np.uint64), np.zeros(0))
+        return no_removals()
     hashes = take_column(kept, docs, "text_hash")
     held_out = _held_out(hashes, fractions[(docs >> np.uint64(ROW_BITS)).astype(np.int64)])
     found = [

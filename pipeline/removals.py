@@ -1,11 +1,11 @@
 """The removal table: every document that deduplication removed, and the evidence.
 
-    doc        uint64   file number << 32 | row in its refined file; the table is sorted by it
-    key, text_hash      of the removed document: checked when the removal is applied
-    survivor_doc, survivor_key   of the document that stays in its place
-    similarity float64  exact Jaccard similarity of their shingle sets, 1.0 for equal word sequences
-    rule       string   `EXACT`, `NEAR` or `LEAK`
-    threshold  float64  what the similarity was compared with
+doc        uint64   file number << 32 | row in its refined file; the table is sorted by it
+key, text_hash      of the removed document: checked when the removal is applied
+survivor_doc, survivor_key   of the document that stays in its place
+similarity float64  exact Jaccard similarity of their shingle sets, 1.0 for equal word sequences
+rule       string   `EXACT`, `NEAR` or `LEAK`
+threshold  float64  what the similarity was compared with
 """
 
 from collections import Counter

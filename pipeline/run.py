@@ -1,7 +1,6 @@
 """`prepare run`, read from top to bottom: what there is, refine, deduplicate, pack, balance."""
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,10 +60,12 @@ def run(context: Context) -> Outcome:
         packed = pack(context, tokenised, identity)
         write_json(plan.out / "ledger.json", to_json(ledger))
         _write_manifest(plan)
-        done = {"tokenise": tokenised, "pack": packed}
-        names = {stage: [item.fingerprint for item, _ in pairs] for stage, pairs in done.items()}
-        names["refine"] = [item.fingerprint for item in items]
-        names["deduplicate"] = [removals["fingerprint"]]
+        names = {
+            "refine": [item.fingerprint for item in items],
+            "deduplicate": [removals["fingerprint"]],
+            "tokenise": [item.fingerprint for item, _ in tokenised],
+            "pack": [item.fingerprint for item, _ in packed],
+        }
         write_json(plan.out / "run.json", names)
         index = finish(plan, packed, identity)
         _prune(plan, names)
@@ -84,7 +85,9 @@ def refine(
     plan = context.plan
     work = spool_items(plan, inputs, hashes)
     spooled = {item.input.path: plan.records("spool").read(item.fingerprint) for item in work}
-    pending = [item for item in work if not _is_settled(plan, item, spooled[item.input.path], hashes)]
+    pending = [
+        item for item in work if not _is_settled(plan, item, spooled[item.input.path], hashes)
+    ]
     if pending:
         done = run_stage(context, "spool", Spool(plan), pending)
         spooled |= {item.input.path: done[item.fingerprint] for item in pending}
@@ -95,9 +98,7 @@ def refine(
     return items, records
 
 
-def _is_settled(
-    plan: Plan, item: SpoolItem, record: Record | None, hashes: dict[str, str]
-) -> bool:
+def _is_settled(plan: Plan, item: SpoolItem, record: Record | None, hashes: dict[str, str]) -> bool:
     """Whether a file need not be spooled: its chunks are there, or all of them are refined."""
     if record is None:
         return False

@@ -139,7 +139,9 @@ def read_index(shards: Path) -> ShardIndex:
         values["shards"] = tuple(Shard(**shard) for shard in values["shards"])
         return ShardIndex(**values)
     except (KeyError, TypeError) as exc:
-        raise ShardError(f"{path}: not an index of shards ({exc}); run `prepare run` again") from exc
+        raise ShardError(
+            f"{path}: not an index of shards ({exc}); run `prepare run` again"
+        ) from exc
 
 
 def find_shards(directory: Path) -> Path:

@@ -27,7 +27,8 @@ AnyItem = TypeVar("AnyItem", bound=Item)
 class Runner(Protocol):
     """Runs a Beam transform from items to records, wherever that is."""
 
-    num_workers: int
+    @property
+    def num_workers(self) -> int: ...
 
     def start(self) -> None: ...
 

@@ -120,9 +120,7 @@ def wrong_removals(out: Path, records: list[Record]) -> Iterator[str]:
             yield f"{path}: document {doc} was removed below the threshold of similarity"
 
 
-def wrong_ledger(
-    out: Path, records: dict[str, list[Record]], index: ShardIndex
-) -> Iterator[str]:
+def wrong_ledger(out: Path, records: dict[str, list[Record]], index: ShardIndex) -> Iterator[str]:
     """The ledger against the records that it is made of, its own sums, and the shards."""
     ledger = from_json(json.loads((out / "ledger.json").read_text(encoding="utf-8")))
     try:

@@ -35,7 +35,9 @@ from pipeline.records import Record, fingerprint
 from pipeline.refined import RowReader
 from pipeline.removals import ROW_BITS
 
-HUB_BYTES = 32_000_000  # of texts of hubs that are held at once; members are one file's, 16 to 20 MB
+HUB_BYTES = (
+    32_000_000  # of texts of hubs that are held at once; members are one file's, 16 to 20 MB
+)
 MIN_SIMILARITY = 0.5  # pairs from here on are kept: they decide what validation must not see
 
 
@@ -199,7 +201,9 @@ def elect_partition(
 def reelect_partition(item: ReelectItem, plan: Plan) -> Record:
     """New hubs for the buckets of one partition whose members are not decided."""
     folder = plan.out / item.folder
-    before = read_rows(folder / f"round-{item.round - 1}" / f"open-{item.partition:05d}.arrow", Open)
+    before = read_rows(
+        folder / f"round-{item.round - 1}" / f"open-{item.partition:05d}.arrow", Open
+    )
     removed = np.load(folder / f"round-{item.round - 1}" / "removed.npy", mmap_mode="r")
     edges, still_open = reelect(before, removed)
     return _commit_round(
@@ -248,7 +252,10 @@ def verify_file(item: VerifyItem, plan: Plan) -> Record:
     similarity = _similarities(pairs, folder, plan)
     path = place / f"verified-{item.file:05d}.arrow"
     _write(path, {**pairs._asdict(), "similarity": similarity})
-    counts = {"num_pairs": len(similarity), "num_similar": int((similarity >= MIN_SIMILARITY).sum())}
+    counts = {
+        "num_pairs": len(similarity),
+        "num_similar": int((similarity >= MIN_SIMILARITY).sum()),
+    }
     seconds = time.monotonic() - started
     return plan.records("verify").commit(item.fingerprint, {"verified": path}, counts, seconds)
 

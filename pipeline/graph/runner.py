@@ -25,7 +25,6 @@ from pipeline.progress import Advance
 register()
 
 
-
 def graph(
     pipeline: beam.Pipeline, transform: beam.PTransform, items: Sequence[Any], *, spread: bool
 ) -> None:
@@ -121,7 +120,9 @@ class BeamRunner:
 def quiet() -> None:
     """Beam warns about libraries that Headwater does not use, and sets up the root logger."""
     warnings.filterwarnings("ignore", module="apache_beam")
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", force=True)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", force=True
+    )
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # errors are raised: once is enough
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-
 from pathlib import Path
 
 from rich.console import Console
@@ -18,7 +17,9 @@ def print_outcome(outcome: Outcome, out: Path, console: Console) -> None:
     """The funnel: documents and bytes per stage and source, with what each rule dropped."""
     if outcome.nothing_to_do:
         num_items = sum(outcome.num_items.values())
-        console.print(f"Nothing to do: all {num_items} work items of {out} are done.", soft_wrap=True)
+        console.print(
+            f"Nothing to do: all {num_items} work items of {out} are done.", soft_wrap=True
+        )
     table = Table(title="Where the documents went", title_justify="left")
     table.add_column("stage")
     for source in outcome.ledger:
@@ -84,7 +85,9 @@ def _notes(outcome: Outcome) -> list[str]:
         notes.append("PII replaced by tags: " + ", ".join(pii) + ".")
     dedup = outcome.dedup["counts"]
     if dedup.get("num_unresolved"):
-        notes.append(f"{dedup['num_unresolved']:,} documents had candidates left unverified after the last round.")
+        notes.append(
+            f"{dedup['num_unresolved']:,} documents had candidates left unverified after the last round."
+        )
     fallbacks = sum(entry.num_tokenizer_fallbacks for entry in outcome.ledger.values())
     if fallbacks:
         notes.append(f"{fallbacks:,} documents were tokenised by the slower tokenizer.")

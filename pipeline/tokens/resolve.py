@@ -18,6 +18,7 @@ from pipeline.tokens.config import TokenizerConfig
 
 FOLDER = "tokenizer"
 TOKENIZER_FILE = "tokenizer.json"
+_CONFIG_FILE = "tokenizer_config.json"
 RECORD_FILE = "headwater.json"  # {"source", "identity", "adds_bos"}
 _SUFFIXES = {".json", ".jinja", ".model", ".txt", ".py", ".tiktoken"}
 
@@ -73,10 +74,15 @@ def _kept(folder: Path, source: dict[str, Any]) -> TokenizerIdentity | None:
 
 
 def _load(config: TokenizerConfig, base: Path) -> Any:
-    from transformers import AutoTokenizer  # 3 s and 200 MB: only where there is no copy yet
-
     folder = base / config.path
     try:
+        # AutoTokenizer imports torch where it is installed, 4 s; a whole fast tokenizer, 1 s, does not.
+        if all((folder / name).is_file() for name in (TOKENIZER_FILE, _CONFIG_FILE)):
+            from transformers import PreTrainedTokenizerFast
+
+            return PreTrainedTokenizerFast.from_pretrained(folder)
+        from transformers import AutoTokenizer
+
         loaded = AutoTokenizer.from_pretrained(
             folder if folder.is_dir() else config.path, trust_remote_code=False
         )
@@ -139,10 +145,14 @@ def _adds_bos(loaded: Any, bos_id: int | None) -> bool:
 
     transformers 5 forgets `add_bos_token` of some classes, so their config file is asked too.
     """
+    if bos_id is not None and loaded("a")["input_ids"][:1] == [bos_id]:
+        return True
+    path = Path(loaded.name_or_path) / _CONFIG_FILE
+    if path.is_file():
+        return bool(json.loads(path.read_text(encoding="utf-8")).get("add_bos_token"))
     from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
-    begins = bos_id is not None and loaded("a")["input_ids"][:1] == [bos_id]
-    return begins or bool(get_tokenizer_config(loaded.name_or_path).get("add_bos_token"))
+    return bool(get_tokenizer_config(loaded.name_or_path).get("add_bos_token"))
 
 
 def _first(*ids: int | None) -> int | None:

@@ -14,7 +14,9 @@ def corpus(tmp_path: Path, tokenizer_folder: Path) -> Corpus:
     made = Corpus(tmp_path, base_manifest(tokenizer_folder))
     texts = docstrings()[:40]
     made.write("domain.jsonl", [{"id": f"d{n}", "text": text} for n, text in enumerate(texts[:20])])
-    made.write("general.jsonl", [{"id": f"g{n}", "text": text} for n, text in enumerate(texts[20:])])
+    made.write(
+        "general.jsonl", [{"id": f"g{n}", "text": text} for n, text in enumerate(texts[20:])]
+    )
     return made
 
 
@@ -57,7 +59,9 @@ def test_too_many_bad_rows_fail_the_run_and_name_the_files(corpus: Corpus) -> No
 
 
 def test_damaged_files_are_quarantined_and_the_rest_goes_on(corpus: Corpus) -> None:
-    rows = "".join(json.dumps({"id": f"t{n}", "text": t}) + "\n" for n, t in enumerate(docstrings()[40:80]))
+    rows = "".join(
+        json.dumps({"id": f"t{n}", "text": t}) + "\n" for n, t in enumerate(docstrings()[40:80])
+    )
     (corpus.folder / "domain-cut.jsonl.gz").write_bytes(gzip.compress(rows.encode())[:-2000])
     (corpus.folder / "domain-empty.jsonl").write_bytes(b"")
     (corpus.folder / "domain-long.jsonl").write_text(json.dumps({"text": "long " * 9000}) + "\n")

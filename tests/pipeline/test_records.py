@@ -42,9 +42,14 @@ def test_prune_removes_records_and_outputs_of_other_configs(tmp_path: Path) -> N
 
 def test_a_crash_while_writing_leaves_no_file_of_that_name(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    with pytest.raises(RuntimeError), atomic(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("fault")
+
+    def write_and_crash() -> None:
+        with atomic(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("fault")
+
+    with pytest.raises(RuntimeError, match="fault"):
+        write_and_crash()
     assert list(tmp_path.iterdir()) == []
 
 

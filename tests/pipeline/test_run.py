@@ -99,7 +99,9 @@ def test_another_config_reuses_what_it_can_and_leaves_nothing_stale(
     assert not refined & {path.name for path in (corpus.out / "refined").rglob("*.arrow")}
     corpus.prepare()
     assert corpus.hashes() == prepared.hashes()
-    on_disk = {p.relative_to(corpus.out / "shards").as_posix() for p in corpus.out.glob("shards/*/*/*")}
+    on_disk = {
+        p.relative_to(corpus.out / "shards").as_posix() for p in corpus.out.glob("shards/*/*/*")
+    }
     assert on_disk == set(corpus.hashes())
 
 
@@ -109,7 +111,9 @@ def test_three_near_copies_of_which_the_first_ranks_worst_leave_one(
     manifest = base_manifest(tokenizer_folder) | {"filters": []}
     corpus = Corpus(tmp_path, manifest)
     text = max(docstrings(), key=len)
-    corpus.write("general.jsonl", [{"id": "a", "text": text}, {"id": "b", "text": near_copy(text, 1)}])
+    corpus.write(
+        "general.jsonl", [{"id": "a", "text": text}, {"id": "b", "text": near_copy(text, 1)}]
+    )
     corpus.write("domain.jsonl", [{"id": "c", "text": near_copy(text, 2)}])
     corpus.prepare("--workers", "1", "--set", "sources.0.priority=1")
     assert corpus.surviving_ids() == {"c"}
