@@ -40,6 +40,7 @@ class Description:
 
     name: str
     summary: str  # the first line of its documentation
+    documentation: str
     parameters: tuple[Parameter, ...]
     distribution: str
 
@@ -102,8 +103,11 @@ def describe(name: str) -> Description:
         )
         for argument in _arguments(plugin)
     )
-    summary = (inspect.getdoc(plugin) or "").partition("\n")[0]
-    return Description(name, summary, parameters, _distribution(_registered()[name]))
+    documentation = inspect.getdoc(plugin) or ""
+    distribution = _distribution(_registered()[name])
+    return Description(
+        name, documentation.partition("\n")[0], documentation, parameters, distribution
+    )
 
 
 def _registered() -> dict[str, EntryPoint]:

@@ -113,9 +113,7 @@ def _run(options: argparse.Namespace) -> int:
     reporter = TerminalProgress()
     if options.beam_arguments:
         check_beam_arguments(options.beam_arguments)
-        outcome = run(
-            Context(plan, BeamRunner(options.beam_arguments), reporter, options.memory)
-        )
+        outcome = run(Context(plan, BeamRunner(options.beam_arguments), reporter, options.memory))
     else:
         with EmbeddedRunner(options.workers) as runner:
             outcome = run(Context(plan, runner, reporter, options.memory))

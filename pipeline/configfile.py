@@ -112,7 +112,7 @@ def _message(
 
 
 def _is_tag(root: yaml.Node | None, location: Location, part: int | str) -> bool:
-    """Pydantic puts the tag of a discriminated union into the location; the file has no such key."""
+    """Pydantic puts the validator's name into the location; the file has no such key."""
     return isinstance(part, str) and part.startswith("function-")
 
 

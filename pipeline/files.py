@@ -45,9 +45,12 @@ def write_json(path: Path, value: Any) -> None:
 @contextmanager
 def arrow_writer(path: Path, schema: pa.Schema) -> Iterator[pa.ipc.RecordBatchFileWriter]:
     """An atomic, uncompressed Arrow IPC file writer."""
-    with atomic(path) as temporary, pa.OSFile(str(temporary), "wb") as sink:
-        with pa.ipc.new_file(sink, schema) as writer:
-            yield writer
+    with (
+        atomic(path) as temporary,
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as writer,
+    ):
+        yield writer
 
 
 def file_hash(path: Path, algorithm: Literal["xxh3_128", "sha256"] = "xxh3_128") -> str:

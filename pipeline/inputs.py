@@ -30,8 +30,10 @@ def content_hashes(plan: Plan, inputs: dict[str, list[Input]]) -> dict[str, str]
         reader = plan.reader(name)
         for file in files:
             seen = known.get(file.path)
-            same = seen is not None and seen[:2] == [file.size_bytes, file.modified]
-            digest = seen[2] if same and file.modified is not None else reader.fingerprint(file)
+            if seen and file.modified is not None and seen[:2] == [file.size_bytes, file.modified]:
+                digest = seen[2]
+            else:
+                digest = reader.fingerprint(file)
             fresh[file.path] = [file.size_bytes, file.modified, digest]
     if fresh != known:
         write_json(path, fresh)

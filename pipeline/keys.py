@@ -7,6 +7,8 @@ xxh3-128 (Collet, https://xxhash.com) is not cryptographic; at 10^9 documents th
 collision by chance are 10^-21.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +26,7 @@ def hash_values(values: pa.Array) -> pa.FixedSizeBinaryArray:
     """
     bounds, data = value_bounds(values)
     digest, view, ends = xxhash.xxh3_128_digest, memoryview(data), bounds.tolist()
-    joined = b"".join([digest(view[a:b]) for a, b in zip(ends, ends[1:], strict=False)])
+    joined = b"".join([digest(view[a:b]) for a, b in pairwise(ends)])
     return pa.Array.from_buffers(KEY_TYPE, len(values), [None, pa.py_buffer(joined)])
 
 

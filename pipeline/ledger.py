@@ -94,9 +94,10 @@ def check_quarantine(ledger: Ledger, max_fraction: float) -> None:
     worst = ", ".join(f"{file} ({number:,})" for file, number in _most(files))
     why = ", ".join(f"{reason} {number:,}" for reason, number in _most(reasons))
     raise QuarantineError(
-        f"{num_bad:,} of {num_read:,} rows ({num_bad / num_read:.2%}) were quarantined, the manifest "
-        f"allows {max_fraction:.2%}: {why}; most in {worst}. Look at OUT/refined/*/*.quarantined.arrow, "
-        "then mend the files or raise limits.max_quarantined_fraction"
+        f"{num_bad:,} of {num_read:,} rows ({num_bad / num_read:.2%}) were quarantined, the "
+        f"manifest allows {max_fraction:.2%}: {why}; most in {worst}. Look at the files "
+        "refined/*/*.quarantined.arrow of the output, then mend the input or raise "
+        "limits.max_quarantined_fraction"
     )
 
 
@@ -120,12 +121,12 @@ def to_json(ledger: Ledger) -> dict[str, Any]:
 
 def from_json(values: Mapping[str, Mapping[str, Any]]) -> Ledger:
     """The inverse of `to_json`."""
-    return {
-        source: SourceLedger(
-            **{k: Counter(v) if isinstance(v, dict) else v for k, v in entry.items()}
-        )
-        for source, entry in values.items()
-    }
+    ledger: Ledger = {}
+    for source, entry in values.items():
+        ledger[source] = SourceLedger()
+        for name, value in entry.items():
+            setattr(ledger[source], name, Counter(value) if isinstance(value, dict) else value)
+    return ledger
 
 
 def _plain(entry: SourceLedger) -> dict[str, Any]:

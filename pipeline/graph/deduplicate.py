@@ -161,7 +161,7 @@ def read_hashes(
 
 
 def _hash_rows(path: Path, number: int, exact: bool) -> dict[str, np.ndarray]:
-    """All (hash, doc, rank) rows of one signature file. Short documents have their exact hash only."""
+    """All rows (bucket, doc, rank) of a signature file; short documents have one, of all words."""
     with pa.memory_map(str(path)) as source:
         table = pa.ipc.open_file(source).read_all()
     row = np.arange(table.num_rows, dtype=np.uint64)

@@ -70,7 +70,7 @@ class Pool(Generic[Task, Result]):
             worker.connection.close()
 
     def map(self, tasks: Sequence[Task]) -> Iterator[Result]:
-        """Results as they come, in no order. Raises `WorkerError`, or `UsageError` as the worker did."""
+        """Results as they come, in no order. Raises `WorkerError`, or the worker's `UsageError`."""
         waiting, attempts = deque(range(len(tasks))), [0] * len(tasks)
         num_open = len(tasks)
         while num_open:

@@ -76,7 +76,8 @@ def spool_item(item: SpoolItem, plan: Plan) -> Record:
     """Read one file from start to end and write it as chunks of about `ITEM_BYTES` of text."""
     started = time.monotonic()
     folder = plan.out / "spool" / item.fingerprint
-    outputs, num_read = {}, 0
+    outputs: dict[str, Path] = {}
+    num_read = 0
     batches = plan.reader(item.source).read(Slice(input=item.input))
     rows = next(batches, None)
     while rows is not None:

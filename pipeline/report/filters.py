@@ -18,5 +18,9 @@ def describe_filters(name: str | None, console: Console) -> None:
     console.print(description.documentation, highlight=False)
     table = Table("parameter", "type", "default")
     for parameter in description.parameters:
-        table.add_row(parameter.name, parameter.type, parameter.default)
+        table.add_row(
+            parameter.name,
+            parameter.type,
+            "required" if parameter.required else repr(parameter.default),
+        )
     console.print(table)

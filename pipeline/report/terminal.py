@@ -36,19 +36,18 @@ def print_outcome(outcome: Outcome, out: Path, console: Console) -> None:
 def _funnel_rows(ledger: Ledger) -> list[tuple[str, list[str]]]:
     entries = list(ledger.values())
     rows = [("read", _cells(entries, lambda e: (e.num_read, e.num_read_bytes)))]
-    for reason in _names(entries, "quarantined"):
-        rows.append((f"  quarantined: {reason}", _minus(entries, "quarantined", reason)))
-    for rule in _names(entries, "dropped"):
-        rows.append((f"  dropped: {rule}", _minus(entries, "dropped", rule)))
+    rows += _losses(entries, "quarantined")
+    rows += _losses(entries, "dropped")
     rows.append(("refined", _cells(entries, lambda e: (e.num_kept, e.num_kept_bytes))))
-    for rule in _names(entries, "removed"):
-        rows.append((f"  removed: {rule}", _minus(entries, "removed", rule)))
+    rows += _losses(entries, "removed")
     rows.append(("packed", _cells(entries, lambda e: (e.num_packed, e.num_packed_bytes))))
     return rows
 
 
-def _names(entries: list[SourceLedger], counter: str) -> list[str]:
-    return sorted({name for entry in entries for name in getattr(entry, counter)})
+def _losses(entries: list[SourceLedger], counter: str) -> list[tuple[str, list[str]]]:
+    """A row for each reason of one kind."""
+    names = sorted({name for entry in entries for name in getattr(entry, counter)})
+    return [(f"  {counter}: {name}", _minus(entries, counter, name)) for name in names]
 
 
 def _cells(entries: list[SourceLedger], of: Callable[[SourceLedger], tuple[int, int]]) -> list[str]:
@@ -86,7 +85,7 @@ def _notes(outcome: Outcome) -> list[str]:
     dedup = outcome.dedup["counts"]
     if dedup.get("num_unresolved"):
         notes.append(
-            f"{dedup['num_unresolved']:,} documents had candidates left unverified after the last round."
+            f"{dedup['num_unresolved']:,} documents had candidates left after the last round."
         )
     fallbacks = sum(entry.num_tokenizer_fallbacks for entry in outcome.ledger.values())
     if fallbacks:

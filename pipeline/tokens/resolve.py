@@ -76,7 +76,7 @@ def _kept(folder: Path, source: dict[str, Any]) -> TokenizerIdentity | None:
 def _load(config: TokenizerConfig, base: Path) -> Any:
     folder = base / config.path
     try:
-        # AutoTokenizer imports torch where it is installed, 4 s; a whole fast tokenizer, 1 s, does not.
+        # AutoTokenizer imports torch where that is installed: 4 s. A whole fast tokenizer: 1 s.
         if all((folder / name).is_file() for name in (TOKENIZER_FILE, _CONFIG_FILE)):
             from transformers import PreTrainedTokenizerFast
 

@@ -36,7 +36,7 @@ def docstrings() -> tuple[str, ...]:
 
 
 def near_copy(text: str, seed: int) -> str:
-    """The text with one word in the middle replaced: similarity above 0.8 from about 60 words on."""
+    """The text with a word in the middle replaced: similarity above 0.8 from 60 words on."""
     words = text.split(" ")
     words[len(words) // 2] = f"variant{seed}"
     return " ".join(words)
