@@ -9,23 +9,39 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-MEGABYTE = 1e6
+SAMPLE_SECONDS = 0.1
 
 
-def manifest(corpus: Path, tokenizer: Path, copies: int) -> dict[str, object]:
-    """All stages on, for a folder of .jsonl.zst; `copies` reads it again under other names."""
-    source = {"format": "jsonl", "paths": [f"{corpus}/docs-*.jsonl.zst"], "id_field": "id"}
+@dataclass(frozen=True)
+class Measured:
+    """One run of `prepare run`."""
+
+    text_bytes: int
+    seconds: float
+    peak_bytes: int
+    num_workers: int
+
+    @property
+    def rate(self) -> float:
+        """Bytes of text read per second and worker."""
+        return self.text_bytes / self.seconds / self.num_workers
+
+
+def manifest(corpus: Path | None, tokenizer: Path, num_copies: int) -> dict[str, object]:
+    """All stages on; `num_copies` sources read the same files under other names."""
+    kit = {"format": "jsonl", "paths": [f"{corpus}/docs-*.jsonl.zst"], "id_field": "id"}
+    code = {"format": "python-environment", "part": "stdlib"}
+    source = {"validation_fraction": 0.01, **(kit if corpus else code)}
     return {
         "version": 1,
         "name": "benchmark",
         "output": "out",
-        "sources": [
-            {"name": f"kit{n}", "validation_fraction": 0.01, **source} for n in range(copies)
-        ],
+        "sources": [{"name": f"copy{n}", **source} for n in range(num_copies)],
         "filters": [
             {"use": "length", "min_chars": 100},
             {"use": "language", "keep": ["en"], "min_score": 0.5},
@@ -35,7 +51,7 @@ def manifest(corpus: Path, tokenizer: Path, copies: int) -> dict[str, object]:
     }
 
 
-def measure(folder: Path, values: dict[str, object], workers: int) -> dict[str, float]:
+def measure(folder: Path, values: dict[str, object], num_workers: int) -> Measured:
     """Run `prepare run` on a manifest in an empty folder."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -43,23 +59,18 @@ def measure(folder: Path, values: dict[str, object], workers: int) -> dict[str, 
     command = [sys.executable, "-m", "pipeline.cli", "run", str(folder / "m.yaml")]
     started = time.monotonic()
     process = subprocess.Popen(
-        [*command, "--workers", str(workers)], stdout=subprocess.DEVNULL, stderr=sys.stderr
+        [*command, "--workers", str(num_workers)], stdout=subprocess.DEVNULL, stderr=sys.stderr
     )
-    peak = 0
+    peak_bytes = 0
     while process.poll() is None:
-        peak = max(peak, memory_bytes(process.pid))
-        time.sleep(0.1)
+        peak_bytes = max(peak_bytes, memory_bytes(process.pid))
+        time.sleep(SAMPLE_SECONDS)
     seconds = time.monotonic() - started
     if process.returncode:
         sys.exit(f"benchmark: `prepare run` ended with {process.returncode}")
     ledger = json.loads((folder / "out" / "ledger.json").read_text())
-    num_bytes = sum(entry["num_read_bytes"] for entry in ledger.values())
-    return {
-        "text MB": num_bytes / MEGABYTE,
-        "seconds": seconds,
-        "MB/s per core": num_bytes / MEGABYTE / seconds / workers,
-        "peak memory MB": peak / MEGABYTE,
-    }
+    text_bytes = sum(entry["num_read_bytes"] for entry in ledger.values())
+    return Measured(text_bytes, seconds, peak_bytes, num_workers)
 
 
 def memory_bytes(root: int) -> int:

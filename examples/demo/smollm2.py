@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers.utils import logging
 
 
 def gguf_file() -> Path:
@@ -36,7 +37,8 @@ def convert(target: Path) -> None:
         quantization_config=GgufConfig(dequantize=True),
         dtype=torch.float32,
     )
-    del model.config.quantization_config
+    # Dequantised for good: with this left in, loading it would ask for a quantised model.
+    vars(model.config).pop("quantization_config", None)
     target.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(target)
     model.to(torch.bfloat16).save_pretrained(target)
@@ -44,6 +46,7 @@ def convert(target: Path) -> None:
 
 def main() -> None:
     """Convert, once."""
+    logging.disable_progress_bar()  # ours says how long it takes
     target = Path(sys.argv[1])
     if (target / "model.safetensors").is_file():
         return
