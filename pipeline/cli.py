@@ -124,12 +124,12 @@ def _run(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from pipeline.verify import faults
 
-    num_faults = 0
-    for fault in faults(options.out):
+    with Console(stderr=True).status(f"Reading all of {options.out} again ..."):
+        found = list(faults(options.out))
+    for fault in found:
         print(f"fault: {fault}", file=sys.stderr)
-        num_faults += 1
-    if num_faults:
-        print(f"{options.out}: {num_faults} faults", file=sys.stderr)
+    if found:
+        print(f"{options.out}: {len(found)} faults", file=sys.stderr)
         return 1
     print(f"{options.out}: complete; every hash, key and count holds")
     return 0

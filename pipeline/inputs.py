@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.errors import SourceError
 from pipeline.files import write_json
 from pipeline.plan import Plan
+from pipeline.progress import Advance
 from pipeline.sources.protocol import Input
 
 
@@ -21,8 +22,8 @@ def list_inputs(plan: Plan) -> dict[str, list[Input]]:
     return inputs
 
 
-def content_hashes(plan: Plan, inputs: dict[str, list[Input]]) -> dict[str, str]:
-    """Fingerprint of the contents of every input, by path."""
+def content_hashes(plan: Plan, inputs: dict[str, list[Input]], done: Advance) -> dict[str, str]:
+    """Fingerprint of the contents of every input, by path; calls `done` as they are known."""
     path = plan.out / "state" / "inputs.json"
     known = _known(path)
     fresh: dict[str, list[str | int | None]] = {}
@@ -34,6 +35,7 @@ def content_hashes(plan: Plan, inputs: dict[str, list[Input]]) -> dict[str, str]
                 digest = seen[2]
             else:
                 digest = reader.fingerprint(file)
+            done(1)
             fresh[file.path] = [file.size_bytes, file.modified, digest]
     if fresh != known:
         write_json(path, fresh)

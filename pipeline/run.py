@@ -48,7 +48,8 @@ def run(context: Context) -> Outcome:
         if not (plan.out / "shards" / INDEX_NAME).is_file():
             context.runner.start()  # there is work: the processes import while this one goes on
         identity = resolve_tokenizer(plan.manifest.tokenizer, plan.base, plan.out)
-        hashes = content_hashes(plan, inputs)
+        with context.reporter.stage("inputs", sum(map(len, inputs.values())), 0) as advance:
+            hashes = content_hashes(plan, inputs, advance)
         items, refined = refine(context, inputs, hashes)
         ledger = refined_ledger((item.source, refined[item.fingerprint]) for item in items)
         check_quarantine(ledger, plan.manifest.limits.max_quarantined_fraction)

@@ -19,6 +19,7 @@ from pipeline.plan import ITEM_BYTES, Plan, RefineItem, SpoolItem
 from pipeline.records import Record
 from pipeline.refined import RefinedWriter, refined_paths
 from pipeline.refining import Refinery, build_refinery
+from pipeline.sources.coalesce import coalesce
 from pipeline.sources.protocol import Slice
 from pipeline.sources.schema import DOCUMENT, QUARANTINE, Rows
 
@@ -51,7 +52,7 @@ def refine_item(item: RefineItem, plan: Plan) -> Record:
     refinery = _refinery(plan, item.source)
     paths = refined_paths(plan.out, item.source, item.fingerprint)
     with RefinedWriter(paths, refinery) as writer:
-        for rows in read_rows(item, plan):
+        for rows in coalesce(read_rows(item, plan)):
             writer.write(rows, refinery(rows.documents))
     seconds = time.monotonic() - started
     return plan.records("refine").commit(item.fingerprint, paths, writer.counts(), seconds)
@@ -79,6 +80,7 @@ def spool_item(item: SpoolItem, plan: Plan) -> Record:
     outputs: dict[str, Path] = {}
     num_read = 0
     batches = plan.reader(item.source).read(Slice(input=item.input))
+    batches = coalesce(batches)
     rows = next(batches, None)
     while rows is not None:
         name = f"{len(outputs) // 2:05d}.arrow"
