@@ -7,7 +7,7 @@ DEMO := build/python-environment
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: setup demo test test-slow lint format bench clean
+.PHONY: setup demo test test-slow lint format schema bench clean
 
 setup: $(VENV)/.ready
 
@@ -39,6 +39,9 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+schema: setup
+	$(BIN)/prepare schema > data_manifests/manifest.schema.json
 
 # CORPUS=DIR: a folder of .jsonl.zst with a `text` field; without it the Python environment is read.
 bench: setup $(MODEL)/model.safetensors

@@ -5,6 +5,7 @@ Errors are one message on stderr; the traceback is printed with `--debug` only.
 """
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -16,6 +17,7 @@ from rich.console import Console
 from filters.errors import FilterError, FilterLoadError
 from pipeline.errors import PrepareError
 
+PLAIN_WIDTH = 100  # of tables in a file or a pipe: the longest rule in one line
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -55,6 +57,8 @@ def build_parser() -> argparse.ArgumentParser:
     filters = commands.add_parser("filters", help="list the filters, or document one")
     filters.add_argument("name", nargs="?", metavar="NAME")
     filters.set_defaults(command=_filters)
+    schema = commands.add_parser("schema", help="print the JSON Schema of manifests")
+    schema.set_defaults(command=_schema)
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", help="print tracebacks")
     return parser
@@ -117,7 +121,7 @@ def _run(options: argparse.Namespace) -> int:
     else:
         with EmbeddedRunner(options.workers) as runner:
             outcome = run(Context(plan, runner, reporter, options.memory))
-    print_outcome(outcome, plan.out, Console(width=None))
+    print_outcome(outcome, plan.out, Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH))
     return 0
 
 
@@ -132,6 +136,13 @@ def _verify(options: argparse.Namespace) -> int:
         print(f"{options.out}: {len(found)} faults", file=sys.stderr)
         return 1
     print(f"{options.out}: complete; every hash, key and count holds")
+    return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from pipeline.manifest import manifest_schema
+
+    print(json.dumps(manifest_schema(), indent=2))
     return 0
 
 

@@ -104,11 +104,15 @@ def _message(
     for detail in errors:
         location = tuple(part for part in detail["loc"] if not _is_tag(root, detail["loc"], part))
         field = ".".join(map(str, location)) or "(top level)"
-        line = _line(root, location)
-        overridden = any(field.startswith(o.partition("=")[0]) for o in overrides)
-        where = "--set" if overridden else f"{path}:{line}"
+        override = next((o for o in overrides if _overlap(o.partition("=")[0], field)), None)
+        where = f"--set {override}" if override else f"{path}:{_line(root, location)}"
         lines.append(f"{where}: {field}: {_what(detail, model, location)}")
     return "\n".join(lines)
+
+
+def _overlap(key: str, field: str) -> bool:
+    """Whether one dotted path leads to the other, or to something inside it."""
+    return f"{field}.".startswith(f"{key}.") or f"{key}.".startswith(f"{field}.")
 
 
 def _is_tag(root: yaml.Node | None, location: Location, part: int | str) -> bool:

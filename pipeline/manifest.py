@@ -99,6 +99,12 @@ class Manifest(Config):
         ]
 
 
+def manifest_schema() -> dict[str, Any]:
+    """The JSON Schema of a manifest, for editors; `make schema` writes it to `data_manifests/`."""
+    schema = Manifest.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
 def load_manifest(path: Path, overrides: Sequence[str] = ()) -> Manifest:
     """Read and validate a manifest. Raises `ManifestError` with line, field, got and wanted."""
     return load(path, Manifest, overrides, error=ManifestError)
