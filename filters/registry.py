@@ -124,7 +124,9 @@ def _registered() -> dict[str, EntryPoint]:
 
 
 def _distribution(point: EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else "an unnamed distribution"
+    if point.dist is None:
+        return "an unnamed distribution"
+    return f"{point.dist.name} {point.dist.version}"
 
 
 def _plugin(name: str) -> Any:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filters.registry import describe
 from pipeline.manifest import Manifest
 from pipeline.records import Record, Records, code_fingerprint, fingerprint
 from pipeline.sources.config import SourceConfig
@@ -59,7 +60,10 @@ def refine_settings(plan: Plan, source: SourceConfig) -> str:
         source.model_dump(mode="json", exclude={"validation_fraction"}),
         manifest.clean.model_dump(mode="json"),
         manifest.pii.model_dump(mode="json"),
-        manifest.filters_of(source.name),
+        [
+            {**spec, "from": describe(spec["use"]).distribution}
+            for spec in manifest.filters_of(source.name)
+        ],
         manifest.dedup.model_dump(mode="json"),
         manifest.limits.max_document_bytes,
         code_fingerprint("pipeline/sources", "pipeline/text", "pipeline/dedup", "filters")

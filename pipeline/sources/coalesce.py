@@ -15,7 +15,7 @@ BATCH_BYTES = 4_000_000
 
 
 def coalesce(batches: Iterable[Rows]) -> Iterator[Rows]:
-    """The same rows in the same order, in batches of 1,000 rows or 4 MB or more but for the last."""
+    """The same rows in the same order, in batches of 1,000 rows or 4 MB and more."""
     waiting: list[Rows] = []
     num_rows = num_bytes = 0
     for rows in batches:
