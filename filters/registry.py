@@ -124,9 +124,7 @@ def _registered() -> dict[str, EntryPoint]:
 
 
 def _distribution(point: EntryPoint) -> str:
-    if point.dist is None:
-        return "an unnamed distribution"
-    return f"{point.dist.name} {point.dist.version}"
+    return point.dist.name if point.dist is not None else "an unnamed distribution"
 
 
 def _plugin(name: str) -> Any:

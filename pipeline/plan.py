@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def refine_settings(plan: Plan, source: SourceConfig) -> str:
         manifest.clean.model_dump(mode="json"),
         manifest.pii.model_dump(mode="json"),
         [
-            {**spec, "from": describe(spec["use"]).distribution}
+            {**spec, "from": _release(describe(spec["use"]).distribution)}
             for spec in manifest.filters_of(source.name)
         ],
         manifest.dedup.model_dump(mode="json"),
@@ -69,6 +70,14 @@ def refine_settings(plan: Plan, source: SourceConfig) -> str:
         code_fingerprint("pipeline/sources", "pipeline/text", "pipeline/dedup", "filters")
         + code_fingerprint("pipeline/refined.py", "pipeline/refining.py", "pipeline/keys.py"),
     )
+
+
+def _release(distribution: str) -> str:
+    """A plugin's distribution and version: another release may decide otherwise."""
+    try:
+        return f"{distribution} {version(distribution)}"
+    except PackageNotFoundError:
+        return distribution  # an entry point that no installed distribution claims
 
 
 def read_settings(plan: Plan, source: SourceConfig) -> str:
