@@ -143,7 +143,7 @@ def _find_candidates(context: Context, folder: str, refined: dict[str, Record]) 
         return [partition_fingerprint(folder, number, num_partitions) for number in wanted]
 
     transform = FindCandidates(context.plan, folder, num_partitions)
-    return _by_partition(run_stage(context, "candidates", transform, ranges, names))
+    return _by_partition(run_stage(context, "candidates", transform, ranges, names, "candidates 1"))
 
 
 def num_shuffle_rounds(num_rows: int, memory_bytes: int, num_workers: int) -> int:
@@ -174,7 +174,8 @@ def _verify(context: Context, folder: str, rounds: Rounds, partitions: Sequence[
         )
         for file, wanted in sorted(by_file.items())
     ]
-    records = run_stage(context, "verify", VerifyPairs(context.plan), work)
+    label = f"verify {rounds.num_rounds}"
+    records = run_stage(context, "verify", VerifyPairs(context.plan), work, label=label)
     for item in work:
         output = records[item.fingerprint]["outputs"]["verified"]
         fresh = read_verified(context.plan.out / output["path"])
@@ -196,7 +197,8 @@ def _reelect(
         if record["counts"]["num_open"]:
             key = fingerprint(folder, "reelect", number, record["fingerprint"])
             work.append(ReelectItem(folder, record["counts"]["partition"], number, key))
-    return _by_partition(run_stage(context, "candidates", ReelectHubs(context.plan), work))
+    transform, label = ReelectHubs(context.plan), f"candidates {number}"
+    return _by_partition(run_stage(context, "candidates", transform, work, label=label))
 
 
 def _num_unresolved(context: Context, rounds: Rounds, partitions: Sequence[Record]) -> int:

@@ -15,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+PLAIN_SECONDS = 30.0
 Advance = Callable[[int], None]
 
 
@@ -32,16 +33,13 @@ class TerminalProgress:
                 task = bar.add_task(name, total=num_items, completed=num_done)
                 yield lambda count: bar.advance(task, count)
             return
-        started = time.monotonic()
-        again = f" ({num_done} of them done before)" if num_done else ""
-        self._console.print(f"{name}: {num_items} items{again}", soft_wrap=True, highlight=False)
-        yield lambda count: None
-        seconds = time.monotonic() - started
-        self._console.print(f"{name}: done in {seconds:.1f} s", soft_wrap=True, highlight=False)
+        lines = _PlainLines(self._console, name, num_items, num_done)
+        yield lines.advance
+        lines.finish()
 
     def _bar(self) -> Progress:
         return Progress(
-            TextColumn("{task.description:<11}"),
+            TextColumn("{task.description:<12}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("items"),
@@ -49,3 +47,27 @@ class TerminalProgress:
             TimeRemainingColumn(),
             console=self._console,
         )
+
+
+class _PlainLines:
+    """A line when a stage is done, and one every half minute while it is not."""
+
+    def __init__(self, console: Console, name: str, num_items: int, num_done: int) -> None:
+        self._console, self._name = console, name
+        self._num_items, self._num_done, self._num_before = num_items, num_done, num_done
+        self._started = self._printed = time.monotonic()
+
+    def advance(self, count: int) -> None:
+        self._num_done += count
+        if time.monotonic() - self._printed > PLAIN_SECONDS:
+            self._printed = time.monotonic()
+            self._print(f"{self._num_done:,} of {self._num_items:,} items")
+
+    def finish(self) -> None:
+        again = f", {self._num_before:,} of them done before" if self._num_before else ""
+        self._print(f"{self._num_items:,} items{again}")
+
+    def _print(self, text: str) -> None:
+        seconds = time.monotonic() - self._started
+        line = f"{self._name:<12} {seconds:7.1f} s  {text}"
+        self._console.print(line, soft_wrap=True, highlight=False)

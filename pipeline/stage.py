@@ -65,10 +65,12 @@ def run_stage(
     transform: Any,
     items: Sequence[AnyItem],
     names: Callable[[AnyItem], Sequence[str]] | None = None,
+    label: str | None = None,
 ) -> dict[str, Record]:
     """Do the items whose records are missing; return all records by fingerprint.
 
-    An item leaves one record, of its own fingerprint, unless `names` gives others.
+    An item leaves one record, of its own fingerprint, unless `names` gives others. `label` is what
+    a person sees instead of the stage's name.
     """
     store = context.plan.records(stage)
     names = names or (lambda item: (item.fingerprint,))
@@ -76,7 +78,9 @@ def run_stage(
     pending = [item for item in items if any(found[name] is None for name in names(item))]
     context.count(stage, len(items), len(pending))
     if pending:
-        with context.reporter.stage(stage, len(items), len(items) - len(pending)) as advance:
+        with context.reporter.stage(
+            label or stage, len(items), len(items) - len(pending)
+        ) as advance:
             context.runner.run(transform, pending, advance)
         found |= {name: store.load(name) for item in pending for name in names(item)}
     done = {name: record for name, record in found.items() if record is not None}

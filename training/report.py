@@ -16,7 +16,7 @@ from training.evaluate import Evaluation
 from training.metrics import json_line
 from training.state import TrainState
 
-PLAIN_SECONDS = 2.0  # without a terminal, a line at most this often
+PLAIN_SECONDS = 30.0  # a log is read afterwards: a line now and then
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
