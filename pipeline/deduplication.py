@@ -19,14 +19,13 @@ from pipeline.files import arrow_writer, atomic
 from pipeline.graph.deduplicate import (
     FindCandidates,
     PartitionRange,
-    ReelectHubs,
     ReelectItem,
-    VerifyItem,
-    VerifyPairs,
     partition_fingerprint,
     read_rows,
-    read_verified,
+    reelect_partition,
 )
+from pipeline.graph.each import EachItem
+from pipeline.graph.verify_pairs import VerifyItem, read_verified, verify_file
 from pipeline.plan import RefineItem
 from pipeline.records import Record, code_fingerprint, fingerprint
 from pipeline.refined import refined_paths
@@ -85,8 +84,9 @@ def _dedup_fingerprint(context: Context, items: Sequence[RefineItem]) -> str:
         [item.fingerprint for item in items],
         {source.name: source.validation_fraction for source in manifest.sources},
         manifest.dedup.model_dump(mode="json"),
-        code_fingerprint("pipeline/dedup", "pipeline/graph/deduplicate.py", "pipeline/splits.py")
-        + code_fingerprint("pipeline/deduplication.py", "pipeline/removal_table.py"),
+        code_fingerprint("pipeline/dedup", "pipeline/deduplication.py", "pipeline/splits.py")
+        + code_fingerprint("pipeline/graph/deduplicate.py", "pipeline/graph/verify_pairs.py")
+        + code_fingerprint("pipeline/removal_table.py"),
     )
 
 
@@ -175,7 +175,8 @@ def _verify(context: Context, folder: str, rounds: Rounds, partitions: Sequence[
         for file, wanted in sorted(by_file.items())
     ]
     label = f"verify {rounds.num_rounds}"
-    records = run_stage(context, "verify", VerifyPairs(context.plan), work, label=label)
+    transform = EachItem(verify_file, plan=context.plan)
+    records = run_stage(context, "verify", transform, work, label=label)
     for item in work:
         output = records[item.fingerprint]["outputs"]["verified"]
         fresh = read_verified(context.plan.out / output["path"])
@@ -197,7 +198,7 @@ def _reelect(
         if record["counts"]["num_open"]:
             key = fingerprint(folder, "reelect", number, record["fingerprint"])
             work.append(ReelectItem(folder, record["counts"]["partition"], number, key))
-    transform, label = ReelectHubs(context.plan), f"candidates {number}"
+    transform, label = EachItem(reelect_partition, plan=context.plan), f"candidates {number}"
     return _by_partition(run_stage(context, "candidates", transform, work, label=label))
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.graph.pack import Pack, PackItem, Tokenise, TokeniseItem
+from pipeline.graph.each import EachItem
+from pipeline.graph.pack import PackItem, TokeniseItem, pack_item, tokenise_item
 from pipeline.plan import Plan, RefineItem
 from pipeline.records import Record, code_fingerprint, fingerprint
 from pipeline.removals import ROW_BITS
@@ -31,7 +32,9 @@ def tokenise(
     """Token files of all refined files, in their order."""
     plan = context.plan
     work = _tokenise_items(plan, items, refined, removal_record, identity)
-    records = run_stage(context, "tokenise", Tokenise(plan, identity), work)
+    records = run_stage(
+        context, "tokenise", EachItem(tokenise_item, plan=plan, identity=identity), work
+    )
     return [(item, records[item.fingerprint]) for item in work]
 
 
@@ -90,7 +93,7 @@ def pack(
     if any(store.load(item.fingerprint) is None for item in work):
         (plan.out / "shards" / INDEX_NAME).unlink(missing_ok=True)
     store.prune(item.fingerprint for item in work)
-    records = run_stage(context, "pack", Pack(plan, identity), work)
+    records = run_stage(context, "pack", EachItem(pack_item, plan=plan, identity=identity), work)
     return [(item, records[item.fingerprint]) for item in work]
 
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from pipeline.dedup.survivors import Removals, Verified, no_removals
 from pipeline.files import arrow_writer
-from pipeline.graph.deduplicate import MIN_SIMILARITY, take_column
+from pipeline.graph.verify_pairs import MIN_SIMILARITY, take_column
 from pipeline.plan import Plan, RefineItem
 from pipeline.refined import refined_paths
 from pipeline.removals import EXACT, LEAK, NEAR, REMOVALS, ROW_BITS

@@ -10,7 +10,8 @@ from filters.protocol import load
 from filters.registry import create
 from pipeline.deduplication import deduplicate
 from pipeline.files import atomic, write_json
-from pipeline.graph.refine import Refine, Spool
+from pipeline.graph.each import EachItem
+from pipeline.graph.refine import refine_item, spool_item
 from pipeline.inputs import content_hashes, list_inputs
 from pipeline.ledger import Ledger, check_balance, check_quarantine, refined_ledger, to_json
 from pipeline.manifest import plugin_spec
@@ -90,11 +91,11 @@ def refine(
         item for item in work if not _is_settled(plan, item, spooled[item.input.path], hashes)
     ]
     if pending:
-        done = run_stage(context, "spool", Spool(plan), pending)
+        done = run_stage(context, "spool", EachItem(spool_item, plan=plan), pending)
         spooled |= {item.input.path: done[item.fingerprint] for item in pending}
     chunks = {path: record for path, record in spooled.items() if record is not None}
     items = refine_items(plan, inputs, hashes, chunks)
-    records = run_stage(context, "refine", Refine(plan), items)
+    records = run_stage(context, "refine", EachItem(refine_item, plan=plan), items)
     shutil.rmtree(plan.out / "spool", ignore_errors=True)
     return items, records
 
@@ -121,6 +122,9 @@ def _prune(plan: Plan, names: dict[str, list[str]]) -> None:
     """Remove what earlier configs left behind: of `candidates` and `verify` everything."""
     for stage in ("refine", "candidates", "verify", "deduplicate", "tokenise"):
         plan.records(stage).prune(names.get(stage, ()))
+    for folder in (plan.out / "dedup").iterdir():
+        if folder.name not in names["deduplicate"]:
+            shutil.rmtree(folder)
     _remove_temporary(plan.out)
 
 

@@ -1,4 +1,4 @@
-"""`tokenise` and `pack` as Beam transforms: a work item in, its record out.
+"""`tokenise` and `pack` for one work item: read it, write its files, commit its record.
 
 Tokenise reads one refined file, leaves out what deduplication removed, splits off validation
 documents and writes token files. Pack reads spans of token files and writes one part of the shards.
@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,30 +49,6 @@ class PackItem:
     path: str  # of the part, relative to the output directory
     spans: tuple[tuple[str, int, int], ...]
     fingerprint: str
-
-
-class Tokenise(beam.PTransform):  # type: ignore[misc]  # Beam ships no types
-    """PCollection[TokeniseItem] -> PCollection[Record]."""
-
-    def __init__(self, plan: Plan, identity: TokenizerIdentity) -> None:
-        super().__init__()
-        self._plan, self._identity = plan, identity
-
-    def expand(self, items: beam.PCollection) -> beam.PCollection:
-        return items | "TokeniseItem" >> beam.Map(
-            tokenise_item, plan=self._plan, identity=self._identity
-        )
-
-
-class Pack(beam.PTransform):  # type: ignore[misc]
-    """PCollection[PackItem] -> PCollection[Record]."""
-
-    def __init__(self, plan: Plan, identity: TokenizerIdentity) -> None:
-        super().__init__()
-        self._plan, self._identity = plan, identity
-
-    def expand(self, items: beam.PCollection) -> beam.PCollection:
-        return items | "PackItem" >> beam.Map(pack_item, plan=self._plan, identity=self._identity)
 
 
 def token_paths(out: Path, item: TokeniseItem) -> dict[str, Path]:

@@ -1,16 +1,10 @@
-"""`spool` and `refine` as Beam transforms: a work item in, its record out.
-
-A work item is one element and one `process` call reads, refines and commits it. So the commit does
-not depend on how a runner fuses or bundles steps, a retried bundle redoes whole items, and a
-document never leaves the process that read it.
-"""
+"""`spool` and `refine` for one work item: read it, write its files, commit its record."""
 
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.arrow import num_value_bytes
@@ -22,28 +16,6 @@ from pipeline.refining import Refinery, build_refinery
 from pipeline.sources.coalesce import coalesce
 from pipeline.sources.protocol import Slice
 from pipeline.sources.schema import DOCUMENT, QUARANTINE, Rows
-
-
-class Refine(beam.PTransform):  # type: ignore[misc]  # Beam ships no types
-    """PCollection[RefineItem] -> PCollection[Record]."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__()
-        self._plan = plan
-
-    def expand(self, items: beam.PCollection) -> beam.PCollection:
-        return items | "RefineItem" >> beam.Map(refine_item, plan=self._plan)
-
-
-class Spool(beam.PTransform):  # type: ignore[misc]
-    """PCollection[SpoolItem] -> PCollection[Record]."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__()
-        self._plan = plan
-
-    def expand(self, items: beam.PCollection) -> beam.PCollection:
-        return items | "SpoolItem" >> beam.Map(spool_item, plan=self._plan)
 
 
 def refine_item(item: RefineItem, plan: Plan) -> Record:

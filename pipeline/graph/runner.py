@@ -36,7 +36,7 @@ def graph(
     created = pipeline | "Items" >> beam.Create(items, reshuffle=False)
     if spread:
         created |= "SpreadItems" >> beam.Reshuffle()
-    _ = created | type(transform).__name__ >> transform
+    _ = created | transform
 
 
 Task = tuple[beam.PTransform, Sequence[Any]]
@@ -106,7 +106,7 @@ class BeamRunner:
         options = PipelineOptions(list(self.arguments))
         pipeline = beam.Pipeline(options=options)
         graph(pipeline, transform, items, spread=True)
-        name = type(transform).__name__
+        name = transform.label
         try:
             state = pipeline.run().wait_until_finish()
         except (RuntimeError, grpc.RpcError) as exc:  # what Beam's runners raise for a failed job

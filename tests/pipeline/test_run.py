@@ -103,6 +103,9 @@ def test_another_config_reuses_what_it_can_and_leaves_nothing_stale(
         p.relative_to(corpus.out / "shards").as_posix() for p in corpus.out.glob("shards/*/*/*")
     }
     assert on_disk == set(corpus.hashes())
+    assert len(list(corpus.out.glob("dedup/*"))) == 1
+    assert not list(corpus.out.glob("dedup/*/round-*"))
+    assert not (corpus.out / "spool").exists()
 
 
 def test_three_near_copies_of_which_the_first_ranks_worst_leave_one(

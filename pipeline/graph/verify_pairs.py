@@ -1,0 +1,122 @@
+"""Exact similarity of the candidate pairs of one file, read back in offset order.
+
+Texts come from the refined files where they lie: of the members one file, of the hubs a block at a
+time. No text crosses a shuffle.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.dedup.candidates import Edges, concatenate, no_edges, unique_edges
+from pipeline.dedup.survivors import Verified
+from pipeline.dedup.verify import jaccard, shingle_sets
+from pipeline.graph.deduplicate import file_list, read_rows, write_rows
+from pipeline.plan import Plan
+from pipeline.records import Record
+from pipeline.refined import RowReader
+from pipeline.removals import ROW_BITS
+
+HUB_BYTES = 32_000_000  # of hubs' texts held at once; members are one file's, 16 to 20 MB
+MIN_SIMILARITY = 0.5  # pairs from here on are kept: they decide what validation must not see
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyItem:
+    """The candidate pairs of one round whose member stands in one refined file."""
+
+    folder: str
+    file: int
+    round: int
+    partitions: tuple[int, ...]
+    fingerprint: str
+
+
+def verify_file(item: VerifyItem, plan: Plan) -> Record:
+    """Exact similarity of the pairs of one file: unique over bands, in offset order."""
+    started = time.monotonic()
+    folder = plan.out / item.folder
+    place = folder / f"round-{item.round}"
+    edges = [_edges_of(place / f"edges-{p:05d}.arrow", item.file) for p in item.partitions]
+    known = [
+        read_verified(path).edges
+        for number in range(1, item.round)
+        if (path := folder / f"round-{number}" / f"verified-{item.file:05d}.arrow").is_file()
+    ]
+    pairs = unique_edges(concatenate(edges), concatenate([no_edges(), *known]))
+    similarity = _similarities(pairs, folder, plan)
+    path = place / f"verified-{item.file:05d}.arrow"
+    write_rows(path, {**pairs._asdict(), "similarity": similarity})
+    counts = {
+        "num_pairs": len(similarity),
+        "num_similar": int((similarity >= MIN_SIMILARITY).sum()),
+    }
+    seconds = time.monotonic() - started
+    return plan.records("verify").commit(item.fingerprint, {"verified": path}, counts, seconds)
+
+
+def _similarities(pairs: Edges, folder: Path, plan: Plan) -> np.ndarray:
+    """Members stand in one file; hubs are read by file, about `HUB_BYTES` of text at a time."""
+    result = np.zeros(len(pairs.hub))
+    if not len(result):
+        return result
+    config, files = plan.manifest.dedup, file_list(folder)
+    kept = [plan.out / path for path in files["kept"].to_pylist()]
+    members, member_index = np.unique(pairs.member, return_inverse=True)
+    member_sets = shingle_sets(_texts(kept, members), config)
+    hubs, hub_index = np.unique(pairs.hub, return_inverse=True)
+    for first, texts in _text_blocks(kept, hubs):
+        hub_sets = shingle_sets(texts, config)
+        chosen = np.flatnonzero((hub_index >= first) & (hub_index < first + len(texts)))
+        result[chosen] = jaccard(
+            hub_sets, hub_index[chosen] - first, member_sets, member_index[chosen]
+        )
+    return result
+
+
+def _text_blocks(kept: list[Path], docs: np.ndarray) -> Iterator[tuple[int, pa.StringArray]]:
+    """Texts of ascending documents in blocks, each with the number of its first document."""
+    first, block, num_bytes = 0, [], 0
+    numbers = docs >> np.uint64(ROW_BITS)
+    for number in np.unique(numbers):
+        texts = _texts(kept, docs[numbers == number])
+        block.append(texts)
+        num_bytes += texts.nbytes
+        if num_bytes >= HUB_BYTES:
+            yield first, pa.concat_arrays(block)
+            first, block, num_bytes = first + sum(map(len, block)), [], 0
+    if block:
+        yield first, pa.concat_arrays(block)
+
+
+def _texts(kept: list[Path], docs: np.ndarray) -> pa.StringArray:
+    return take_column(kept, docs, "text")
+
+
+def take_column(files: list[Path], docs: np.ndarray, column: str) -> pa.Array:
+    """A column of ascending documents, each file opened once and read in offset order."""
+    numbers = (docs >> np.uint64(ROW_BITS)).astype(np.int64)
+    rows = (docs & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)
+    return pa.concat_arrays(
+        [RowReader(files[n], column).take(rows[numbers == n], column) for n in np.unique(numbers)]
+    )
+
+
+def _edges_of(path: Path, file: int) -> Edges:
+    """The edges whose member stands in a file; edge files are sorted by member."""
+    edges = read_rows(path, Edges)
+    bounds = np.array([file, file + 1], dtype=np.uint64) << np.uint64(ROW_BITS)
+    low, high = np.searchsorted(edges.member, bounds)
+    return Edges(*(column[low:high] for column in edges))
+
+
+def read_verified(path: Path) -> Verified:
+    """The verified pairs of one file and round."""
+    with pa.memory_map(str(path)) as source:
+        table = pa.ipc.open_file(source).read_all()
+    edges = Edges(*(table[name].to_numpy() for name in Edges._fields))
+    return Verified(edges, table["similarity"].to_numpy())
