@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from filters.errors import FilterError, FilterLoadError
-from pipeline.errors import PrepareError
+from pipeline.errors import PrepareError, WorkerError
 
 PLAIN_WIDTH = 100  # of tables in a file or a pipe: the longest rule in one line
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PrepareError, FilterError) as error:
         if options.debug:
             raise
-        print(f"prepare: {error}", file=sys.stderr)
+        hint = "; --debug shows where" if isinstance(error, WorkerError) else ""
+        print(f"prepare: {error}{hint}", file=sys.stderr)
         return 2 if isinstance(error, ValueError | FilterLoadError) else 1
     except KeyboardInterrupt:
         print("prepare: interrupted; run it again to go on where it stopped", file=sys.stderr)
@@ -116,7 +117,8 @@ def _run(options: argparse.Namespace) -> int:
     plan = Plan(manifest, base, (base / manifest.output).resolve())
     reporter = TerminalProgress()
     if options.beam_arguments:
-        check_beam_arguments(options.beam_arguments)
+        for unknown in check_beam_arguments(options.beam_arguments):
+            print(f"prepare: Beam ignores {unknown}, unless its runner knows it", file=sys.stderr)
         outcome = run(Context(plan, BeamRunner(options.beam_arguments), reporter, options.memory))
     else:
         with EmbeddedRunner(options.workers) as runner:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from pipeline.graph.each import EachItem
 from pipeline.graph.pack import PackItem, TokeniseItem, pack_item, tokenise_item
@@ -77,9 +78,14 @@ def _removal_table(plan: Plan, path: str) -> pa.Table:
 
 def _removed_digest(removals: pa.Table) -> str:
     """What a tokenised file depends on: which of its rows are gone, and by which rule."""
-    rows = removals["doc"].to_numpy() & np.uint64((1 << ROW_BITS) - 1)
-    keys = [key.hex() for key in removals["key"].to_pylist()]
-    return fingerprint(rows.tolist(), keys, removals["rule"].to_pylist())
+    # Not the document numbers: they shift when a file before this one comes or goes.
+    rows = pa.array(removals["doc"].to_numpy() & np.uint64((1 << ROW_BITS) - 1))
+    table = pa.table([rows, removals["key"], removals["rule"]], names=["row", "key", "rule"])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        for batch in table.combine_chunks().to_batches():
+            writer.write_batch(batch)
+    return str(xxhash.xxh3_128_hexdigest(sink.getvalue()))
 
 
 def pack(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.graph.runner import check_beam_arguments
 from tests.pipeline.corpora import Corpus, base_manifest, docstrings
 
 
@@ -46,7 +47,14 @@ def test_a_wrong_manifest_is_one_message_and_exit_2(
 
 def test_a_missing_manifest_and_a_wrong_option_are_exit_2(corpus: Corpus) -> None:
     assert corpus.run("--workers", "0").returncode == 2
-    assert corpus.run("--", "--direct_running_mode=multi_threading").returncode == 2
+    done = corpus.run("--", "--runner=DirectRunner", "--direct_running_mode=multi_threading")
+    assert done.returncode == 2
+    assert "lose rows" in done.stderr
+
+
+def test_options_that_beam_would_ignore_are_named() -> None:
+    arguments = ["--runner=PortableRunner", "--job_endpoint=x:1", "--job_endpiont=y:2"]
+    assert check_beam_arguments(arguments) == ["--job_endpiont=y:2"]
 
 
 def test_too_many_bad_rows_fail_the_run_and_name_the_files(corpus: Corpus) -> None:
