@@ -8,9 +8,12 @@ from pathlib import Path
 
 from pipeline.errors import SourceError
 from pipeline.files import write_json
-from pipeline.plan import Plan
+from pipeline.plan import Place, Plan
 from pipeline.progress import Advance
 from pipeline.sources.protocol import Input
+
+# By source and path: size in bytes, modification time, hash of the contents.
+Known = dict[str, dict[str, list[str | int | None]]]
 
 
 def list_inputs(plan: Plan) -> dict[str, list[Input]]:
@@ -22,28 +25,28 @@ def list_inputs(plan: Plan) -> dict[str, list[Input]]:
     return inputs
 
 
-def content_hashes(plan: Plan, inputs: dict[str, list[Input]], done: Advance) -> dict[str, str]:
-    """Fingerprint of the contents of every input, by path; calls `done` as they are known."""
+def content_hashes(plan: Plan, inputs: dict[str, list[Input]], done: Advance) -> dict[Place, str]:
+    """Fingerprint of the contents of every input; calls `done` as they are known."""
     path = plan.out / "state" / "inputs.json"
     known = _known(path)
-    fresh: dict[str, list[str | int | None]] = {}
+    fresh: Known = {}
     for name, files in inputs.items():
-        reader = plan.reader(name)
+        reader, seen = plan.reader(name), known.get(name, {})
+        fresh[name] = {}
         for file in files:
-            seen = known.get(file.path)
-            if seen and file.modified is not None and seen[:2] == [file.size_bytes, file.modified]:
-                digest = seen[2]
-            else:
-                digest = reader.fingerprint(file)
+            stat = [file.size_bytes, file.modified]
+            before = seen.get(file.path)
+            same = before is not None and before[:2] == stat and file.modified is not None
+            digest = before[2] if before and same else reader.fingerprint(file)
+            fresh[name][file.path] = [*stat, digest]
             done(1)
-            fresh[file.path] = [file.size_bytes, file.modified, digest]
     if fresh != known:
         write_json(path, fresh)
-    return {file: str(entry[2]) for file, entry in fresh.items()}
+    return {(name, file): str(fresh[name][file][2]) for name in fresh for file in fresh[name]}
 
 
-def _known(path: Path) -> dict[str, list[str | int | None]]:
+def _known(path: Path) -> Known:
     if not path.is_file():
         return {}
-    known: dict[str, list[str | int | None]] = json.loads(path.read_text(encoding="utf-8"))
+    known: Known = json.loads(path.read_text(encoding="utf-8"))
     return known

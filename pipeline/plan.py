@@ -13,6 +13,8 @@ from pipeline.sources.config import SourceConfig
 from pipeline.sources.protocol import Input, Reader, Slice
 from pipeline.sources.registry import open_reader
 
+Place = tuple[str, str]  # source and path: two sources may read one file
+
 SPOOL_BYTES = 8_000_000  # a larger file that cannot be split is read once into Arrow chunks
 ITEM_BYTES = 16_000_000  # smaller files are grouped until they reach this
 
@@ -42,6 +44,10 @@ class SpoolItem:
     source: str
     input: Input
     fingerprint: str
+
+    @property
+    def place(self) -> Place:
+        return self.source, self.input.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ def read_settings(plan: Plan, source: SourceConfig) -> str:
 
 
 def spool_items(
-    plan: Plan, inputs: dict[str, list[Input]], hashes: dict[str, str]
+    plan: Plan, inputs: dict[str, list[Input]], hashes: dict[Place, str]
 ) -> list[SpoolItem]:
     """The files to be read into chunks first, in order."""
     items = []
@@ -98,27 +104,31 @@ def spool_items(
         reader, settings = plan.reader(name), read_settings(plan, plan.source(name))
         for file in files:
             if (file.size_bytes or 0) > SPOOL_BYTES and not reader.is_splittable(file):
-                key = fingerprint(settings, file.relative, hashes[file.path])
+                key = fingerprint(settings, file.relative, hashes[name, file.path])
                 items.append(SpoolItem(name, file, key))
     return items
 
 
 def refine_items(
-    plan: Plan, inputs: dict[str, list[Input]], hashes: dict[str, str], spooled: dict[str, Record]
+    plan: Plan,
+    inputs: dict[str, list[Input]],
+    hashes: dict[Place, str],
+    spooled: dict[Place, Record],
 ) -> list[RefineItem]:
     """All items of `refine`, in the order that numbers documents: source, file, offset.
 
-    `spooled` maps the path of a spooled input to its record.
+    `spooled` holds the records of the inputs that were spooled.
     """
     items = []
     for name, files in inputs.items():
         settings = refine_settings(plan, plan.source(name))
-        for group in _groups(plan.reader(name), files, spooled):
+        chunks = {path: record for (source, path), record in spooled.items() if source == name}
+        for group in _groups(plan.reader(name), files, chunks):
             if isinstance(group, str):
                 key = fingerprint(settings, group)
                 items.append(RefineItem(name, (), group, key))
                 continue
-            parts = [(s.input.relative, s.start, s.end, hashes[s.input.path]) for s in group]
+            parts = [(s.input.relative, s.start, s.end, hashes[name, s.input.path]) for s in group]
             items.append(RefineItem(name, group, None, fingerprint(settings, parts)))
     return items
 

@@ -16,7 +16,7 @@ from pipeline.inputs import content_hashes, list_inputs
 from pipeline.ledger import Ledger, check_balance, check_quarantine, refined_ledger, to_json
 from pipeline.manifest import plugin_spec
 from pipeline.parts import finish, pack, tokenise
-from pipeline.plan import Plan, RefineItem, SpoolItem, refine_items, spool_items
+from pipeline.plan import Place, Plan, RefineItem, SpoolItem, refine_items, spool_items
 from pipeline.records import Record
 from pipeline.shards import INDEX_NAME, ShardIndex
 from pipeline.sources.protocol import Input
@@ -81,33 +81,33 @@ def check_filters(plan: Plan) -> None:
 
 
 def refine(
-    context: Context, inputs: dict[str, list[Input]], hashes: dict[str, str]
+    context: Context, inputs: dict[str, list[Input]], hashes: dict[Place, str]
 ) -> tuple[list[RefineItem], dict[str, Record]]:
     """All refined files, in the order that numbers documents."""
     plan = context.plan
     work = spool_items(plan, inputs, hashes)
-    spooled = {item.input.path: plan.records("spool").read(item.fingerprint) for item in work}
-    pending = [
-        item for item in work if not _is_settled(plan, item, spooled[item.input.path], hashes)
-    ]
+    spooled = {item.place: plan.records("spool").read(item.fingerprint) for item in work}
+    pending = [item for item in work if not _is_settled(plan, item, spooled[item.place], hashes)]
     if pending:
         done = run_stage(context, "spool", EachItem(spool_item, plan=plan), pending)
-        spooled |= {item.input.path: done[item.fingerprint] for item in pending}
-    chunks = {path: record for path, record in spooled.items() if record is not None}
+        spooled |= {item.place: done[item.fingerprint] for item in pending}
+    chunks = {place: record for place, record in spooled.items() if record is not None}
     items = refine_items(plan, inputs, hashes, chunks)
     records = run_stage(context, "refine", EachItem(refine_item, plan=plan), items)
     shutil.rmtree(plan.out / "spool", ignore_errors=True)
     return items, records
 
 
-def _is_settled(plan: Plan, item: SpoolItem, record: Record | None, hashes: dict[str, str]) -> bool:
+def _is_settled(
+    plan: Plan, item: SpoolItem, record: Record | None, hashes: dict[Place, str]
+) -> bool:
     """Whether a file need not be spooled: its chunks are there, or all of them are refined."""
     if record is None:
         return False
     if plan.records("spool").load(item.fingerprint) is not None:
         return True
     inputs = {item.source: [item.input]}
-    chunks = refine_items(plan, inputs, hashes, {item.input.path: record})
+    chunks = refine_items(plan, inputs, hashes, {item.place: record})
     return all(plan.records("refine").load(chunk.fingerprint) for chunk in chunks)
 
 

@@ -1,13 +1,16 @@
 """`prepare run` from the command line: real files, real Beam, real processes."""
 
 import os
+import random
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 
 import datasets
 import pytest
 
+from pipeline.plan import SPOOL_BYTES
 from pipeline.shards import read_index
 from tests.pipeline.corpora import Corpus, base_manifest, docstrings, mixed_corpus, near_copy
 
@@ -120,6 +123,25 @@ def test_three_near_copies_of_which_the_first_ranks_worst_leave_one(
     corpus.write("domain.jsonl", [{"id": "c", "text": near_copy(text, 2)}])
     corpus.prepare("--workers", "1", "--set", "sources.0.priority=1")
     assert corpus.surviving_ids() == {"c"}
+
+
+def test_two_sources_may_read_one_large_file(tmp_path: Path, tokenizer_folder: Path) -> None:
+    manifest = base_manifest(tokenizer_folder)
+    for source in manifest["sources"]:
+        source["paths"] = ["large.jsonl.gz"]
+    corpus = Corpus(tmp_path, manifest)
+    noise = random.Random(3)
+    rows = [{"id": str(n), "text": noise.randbytes(30_000).hex()} for n in range(300)]
+    assert corpus.write("large.jsonl.gz", rows).stat().st_size > SPOOL_BYTES
+    corpus.prepare("--set", "filters.0.min_chars=100000")
+    sources = Counter(corpus.table("dropped")["source"].to_pylist())
+    assert sources == {"domain": 300, "general": 300}
+    assert corpus.hashes() == {}
+    assert "Nothing to do" in corpus.prepare("--set", "filters.0.min_chars=100000")
+    shifted = corpus.ledger()
+    corpus.write("large.jsonl.gz", rows[:-1])
+    corpus.prepare("--set", "filters.0.min_chars=100000")
+    assert corpus.ledger()["domain"]["num_read"] == shifted["domain"]["num_read"] - 1 == 299
 
 
 def test_one_row_in_two_files_leaves_one(tmp_path: Path, tokenizer_folder: Path) -> None:
