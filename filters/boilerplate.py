@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from filters.bounded import Bounded
 from filters.errors import FilterConfigError
 from filters.lines import Lines, edited, utf8
 from filters.lists.boilerplate_phrases import LANGUAGES, NAVIGATION, NOTICES, PLACEHOLDER
 from filters.lists.wordlist import WordList
 from filters.parameters import threshold
-from filters.protocol import Bound, Signal, first_failure, signals, within
+from filters.protocol import Bound, Signal, signals
 from filters.statistics import TextStatistics, ratio
 
 KINDS = ("placeholder", *NOTICES, "navigation")
@@ -31,7 +32,7 @@ _NOTICE, _NAVIGATION = "notice", "navigation"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Boilerplate:
+class Boilerplate(Bounded):
     """Keep documents of which few lines are boilerplate, and remove these lines if asked to.
 
     A line is boilerplate if a phrase of the `kinds` placeholder, cookies, policy or javascript is
@@ -85,11 +86,10 @@ class Boilerplate:
 
     @property
     def edits(self) -> bool:
+        """Whether texts are edited at all: only with `remove`."""
         return self.remove
 
     def edit(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        if not self.remove:
-            return batch
         lines, removed, has_text = self._found(batch["text"])
         left = lines.select(~removed).joined(separated=False)
         counts = {NUM_REMOVED: lines.per_text(removed), NUM_LINES: lines.per_text(has_text)}
@@ -104,12 +104,6 @@ class Boilerplate:
             lines, boilerplate, has_text = self._found(shared.texts)
             found, num_lines = (pa.array(lines.per_text(mask)) for mask in (boilerplate, has_text))
         return signals(num_boilerplate_lines=found, boilerplate_line_ratio=ratio(found, num_lines))
-
-    def keep(self, measured: pa.RecordBatch) -> pa.BooleanArray:
-        return within(measured, self.bounds())
-
-    def failures(self, measured: pa.RecordBatch) -> pa.RecordBatch:
-        return first_failure(measured, self.bounds())
 
     def bounds(self) -> tuple[Bound, ...]:
         return (

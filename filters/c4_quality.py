@@ -36,6 +36,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
+from filters.bounded import Bounded
 from filters.errors import FilterConfigError
 from filters.files import cached_by_files
 from filters.kernels import lines as line_kernels
@@ -44,8 +45,8 @@ from filters.kernels.categories import category_flags
 from filters.kernels.characters import character_flags
 from filters.lines import Bytes, Lines, Offsets, edited, places, utf8
 from filters.lists.wordlist import WordList, read_words
-from filters.parameters import threshold
-from filters.protocol import Bound, Signal, first_failure, signals, within
+from filters.parameters import FilePath, threshold
+from filters.protocol import Bound, Signal, signals
 from filters.statistics import TextStatistics
 
 POLICY_PHRASES = (
@@ -62,7 +63,7 @@ JAVASCRIPT, POLICY, LOREM_IPSUM, BAD_WORDS = "javascript", "policy", "lorem_ipsu
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class C4Quality:
+class C4Quality(Bounded):
     """Keep the lines and the documents that look like prose by the rules of C4 (arXiv:1910.10683).
 
     The edit removes citation marks (`remove_citations`), then keeps of each line what is between
@@ -92,7 +93,7 @@ class C4Quality:
     remove_citations: bool = True
     remove_javascript_lines: bool = True
     remove_policy_lines: bool = True
-    bad_words: str | None = None
+    bad_words: FilePath | None = None
     min_sentences: int = threshold(3)
     max_curly_brackets: int | None = threshold(0)
     max_lorem_ipsum: int | None = threshold(0)
@@ -147,12 +148,6 @@ class C4Quality:
             num_lorem_ipsum=pa.array(of[LOREM_IPSUM]),
             num_bad_words=pa.array(of.get(BAD_WORDS, np.zeros_like(counts[0]))),
         )
-
-    def keep(self, measured: pa.RecordBatch) -> pa.BooleanArray:
-        return within(measured, self.bounds())
-
-    def failures(self, measured: pa.RecordBatch) -> pa.RecordBatch:
-        return first_failure(measured, self.bounds())
 
     def bounds(self) -> tuple[Bound, ...]:
         return (

@@ -18,6 +18,7 @@ percentile. It then has
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -67,14 +68,17 @@ class Chain:
     filters: tuple[tuple[str, Filter], ...] = ()
 
     @classmethod
-    def of(cls, *filters: Mapping[str, Any] | Filter | Callable[..., Any]) -> Self:
+    def of(
+        cls, *filters: Mapping[str, Any] | Filter | Callable[..., Any], base: Path | None = None
+    ) -> Self:
         """A chain of filters, of plain callables, and of what a manifest says: `{use: NAME, ...}`.
 
+        The manifest's paths are relative to `base`, without it to the current folder.
         Raises as `filters.registry.create` does.
         """
         named: list[tuple[str, Filter]] = []
         for each in filters:
-            name, rule = create(each) if isinstance(each, Mapping) else _named(each)
+            name, rule = create(each, base) if isinstance(each, Mapping) else _named(each)
             num_before = sum(other.partition("#")[0] == name for other, _ in named)
             named.append((f"{name}#{num_before + 1}" if num_before else name, rule))
         return cls(tuple(named))

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from filters.errors import FilterConfigError
 from filters.models.fasttext_classifier import Classified, load_fasttext_classifier
 from filters.models.hf_model import require_torch
-from filters.parameters import threshold
+from filters.parameters import FilePath, threshold
 from filters.protocol import FAILURES, Bound, Signal, first_failure, signals
 from filters.statistics import TextStatistics
 
@@ -61,7 +61,7 @@ class Classifier:
         "Li et al. 2024, arXiv:2406.11794, section 4.4",
     )
 
-    model: str
+    model: FilePath
     label: str | tuple[str, ...] = ()
     min_score: float | None = threshold(None)
     max_score: float | None = threshold(None)

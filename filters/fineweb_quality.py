@@ -16,23 +16,24 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from filters.bounded import Bounded
 from filters.errors import FilterConfigError
 from filters.parameters import threshold
-from filters.protocol import Bound, Signal, first_failure, signals, within
+from filters.protocol import Bound, Signal, signals
 from filters.statistics import TextStatistics, share
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FineWebQuality:
+class FineWebQuality(Bounded):
     """Keep documents whose lines look like sentences, by the rules of FineWeb (arXiv:2406.17557).
 
     The paper drops a document in which at most 0.12 of the lines end with punctuation, or at least
     0.1 of the characters are in duplicate lines, or at least 0.67 of the lines are shorter than 30
-    characters. The code that made FineWeb, datatrove's, differs: it drops it above 0.01 of
-    duplicate characters, counts lines of 30 characters as short, and also drops above 0.3 line ends
-    per word, which the paper does not have. The defaults here are the paper's, and that fourth
-    rule; `max_duplicate_line_char_ratio: 0.01` gives what FineWeb was made with. A value that is
-    equal to its bound is kept.
+    characters. The code that made FineWeb, datatrove's, differs: it keeps a value that is equal to
+    its bound, counts lines of 30 characters as short, drops above 0.01 of duplicate characters, and
+    also above 0.3 line ends per word, which the paper does not have. Here the bounds are the
+    paper's, and that fourth one; what is equal to a bound, and a line of 30 characters, are as in
+    the code. `max_duplicate_line_char_ratio: 0.01` gives what FineWeb was made with.
 
     Lines are those that are not blank, without the white space at their ends. One ends with
     punctuation where its last character ends a sentence in some script (Unicode's
@@ -96,12 +97,6 @@ class FineWebQuality:
             duplicate_line_char_ratio=share(of.num_duplicate_line_chars, of.num_text_line_chars),
             line_end_word_ratio=share(of.num_line_ends, of.num_words),
         )
-
-    def keep(self, measured: pa.RecordBatch) -> pa.BooleanArray:
-        return within(measured, self.bounds())
-
-    def failures(self, measured: pa.RecordBatch) -> pa.RecordBatch:
-        return first_failure(measured, self.bounds())
 
     def bounds(self) -> tuple[Bound, ...]:
         return (

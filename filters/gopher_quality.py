@@ -22,15 +22,16 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from filters.bounded import Bounded
 from filters.errors import FilterConfigError
 from filters.kernels.characters import is_word
 from filters.parameters import threshold
-from filters.protocol import Bound, Signal, first_failure, signals, within
+from filters.protocol import Bound, Signal, signals
 from filters.statistics import TextStatistics, ratio
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GopherQuality:
+class GopherQuality(Bounded):
     """Keep documents that look like prose by the quality rules of Gopher (arXiv:2112.11446).
 
     `stop_words` are words of letters alone; give those of the documents' language. A null text is
@@ -97,12 +98,6 @@ class GopherQuality:
             alpha_word_ratio=ratio(shared.num_alpha_words, shared.num_words),
             num_stop_words=shared.num_distinct(self.stop_words),
         )
-
-    def keep(self, measured: pa.RecordBatch) -> pa.BooleanArray:
-        return within(measured, self.bounds())
-
-    def failures(self, measured: pa.RecordBatch) -> pa.RecordBatch:
-        return first_failure(measured, self.bounds())
 
     def bounds(self) -> tuple[Bound, ...]:
         return (

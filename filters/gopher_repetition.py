@@ -21,9 +21,10 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.bounded import Bounded
 from filters.errors import FilterConfigError
 from filters.parameters import threshold
-from filters.protocol import Bound, Signal, first_failure, signals, within
+from filters.protocol import Bound, Signal, signals
 from filters.statistics import TextStatistics, share
 
 TOP_SIZES, DUPLICATE_SIZES = (2, 3, 4), (5, 6, 7, 8, 9, 10)
@@ -32,7 +33,7 @@ _NULL = "null of a text without words"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GopherRepetition:
+class GopherRepetition(Bounded):
     """Keep documents that repeat little by the rules of Gopher (arXiv:2112.11446, table A1).
 
     The paper bounds the fraction of lines and of paragraphs that are duplicates, the fraction of
@@ -115,12 +116,6 @@ class GopherRepetition:
         )
         names = (signal.name for signal in self.SIGNALS)
         return signals(**dict(zip(names, ratios, strict=True)))
-
-    def keep(self, measured: pa.RecordBatch) -> pa.BooleanArray:
-        return within(measured, self.bounds())
-
-    def failures(self, measured: pa.RecordBatch) -> pa.RecordBatch:
-        return first_failure(measured, self.bounds())
 
     def bounds(self) -> tuple[Bound, ...]:
         names = (signal.name for signal in self.SIGNALS)

@@ -26,6 +26,15 @@ tokenising. Raise `max_chars` where long documents in several languages decide.
 The classifier is run by `filters.models.fasttext_model`, not by fastText's C++, with which it
 agrees: on the same samples of 6,000 documents the same language of every one, the probabilities
 within 1e-5, at 3.9 times its speed at 400 characters and 4.5 times at 1,000.
+
+datatrove 0.10.1 (`LanguageFilter` of English at 0.65, given the same lid.176.ftz) decides 5,782 of
+5,915 mixed documents alike (97.8 %), and finds the same language in 5,908. Of the other 133:
+
+- 132: it reads the whole text; 71 of them are code, 39 prose. At `max_chars` of a billion all but
+  one are decided alike, and of the samples that are taken here, given to it as texts, all.
+- 1: it makes spaces of line ends alone, here of all white space.
+
+It keeps a score above the threshold, here also one that is equal; of these scores none is.
 """
 
 import difflib
@@ -38,7 +47,7 @@ import pyarrow.compute as pc
 
 from filters.errors import FilterConfigError
 from filters.models.language_model import LID_176, LanguageModel, load_language_model
-from filters.parameters import threshold
+from filters.parameters import FilePath, threshold
 from filters.protocol import FAILURES, Bound, Signal, signals
 from filters.statistics import TextStatistics
 
@@ -79,7 +88,7 @@ class Language:
     languages: tuple[str, ...] = threshold(name="keep")
     min_score: float | Mapping[str, float] = threshold(MIN_SCORE)
     min_margin: float = threshold(0.0)
-    model: str | None = None
+    model: FilePath | None = None
     max_chars: int = 1000
 
     def __post_init__(self) -> None:

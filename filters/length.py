@@ -5,14 +5,15 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from filters.bounded import Bounded
 from filters.errors import FilterConfigError
 from filters.parameters import threshold
-from filters.protocol import Bound, Signal, first_failure, signals, within
+from filters.protocol import Bound, Signal, signals
 from filters.statistics import TextStatistics
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Length:
+class Length(Bounded):
     """Keep documents of min_chars..max_chars characters and min_words..max_words words, inclusive.
 
     None is no upper bound.
@@ -42,12 +43,6 @@ class Length:
 
     def measure(self, batch: pa.RecordBatch, shared: TextStatistics) -> pa.RecordBatch:
         return signals(num_chars=shared.num_chars, num_words=shared.num_words)
-
-    def keep(self, measured: pa.RecordBatch) -> pa.BooleanArray:
-        return within(measured, self.bounds())
-
-    def failures(self, measured: pa.RecordBatch) -> pa.RecordBatch:
-        return first_failure(measured, self.bounds())
 
     def bounds(self) -> tuple[Bound, ...]:
         return (

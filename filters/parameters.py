@@ -3,12 +3,31 @@
 A filter is a frozen dataclass whose fields are its parameters. A field made by `threshold` is read
 by `keep` and `failures` alone: a run that changes nothing else decides on the stored signals, and
 no text is read or measured again.
+
+`FilePath` is the type of what names a file or folder, alone or inside of another type, such as
+`tuple[FilePath, ...]`. In Python it is a `str`; a manifest's are relative to the manifest's folder.
 """
 
 from dataclasses import MISSING, field, fields, is_dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AfterValidator, ValidationInfo
 
 NAME, THRESHOLD = "parameter", "threshold"  # keys of a field's metadata
+
+
+def _located(path: str, info: ValidationInfo) -> str:
+    """The path below the folder that `registry.create` is given, if any.
+
+    Absolute ones stay, and those that begin with `~`; so does an empty one, which its filter will
+    refuse.
+    """
+    base: Path | None = info.context
+    return path if base is None or not path or path.startswith("~") else str(base / path)
+
+
+FilePath: TypeAlias = Annotated[str, AfterValidator(_located)]
 
 
 def threshold(default: Any = MISSING, *, name: str | None = None) -> Any:

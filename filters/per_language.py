@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from filters import protocol
 from filters.errors import FilterConfigError, FilterError
+from filters.parameters import manifest_names
 from filters.protocol import FAILURES, Filter, Signal, checked_measure, is_expensive
 from filters.statistics import TextStatistics
 
@@ -82,6 +83,11 @@ class PerLanguage:
         for rule in self._rules():
             protocol.load(rule)
 
+    @property
+    def edits(self) -> bool:
+        """Whether the filter itself does, and so for all languages alike."""
+        return protocol.edits(self.default)
+
     def edit(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The filter's own edit: the language is found in the texts that edits leave."""
         return protocol.edit(self.default, batch)
@@ -144,7 +150,9 @@ def measures_language(rule: object) -> bool:
     return any(signal.name == LANGUAGE for signal in declared)
 
 
-def check_overridable(name: str, plugin: object, language: str, plain: set[str]) -> None:
+def check_overridable(
+    name: str, language: str, default: Filter, rule: Filter, plain: set[str]
+) -> None:
     """Raises FilterConfigError where a language cannot have its own value of a parameter.
 
     `plain` are the parameters, other than thresholds, that the language would change.
@@ -152,15 +160,42 @@ def check_overridable(name: str, plugin: object, language: str, plain: set[str])
     if not plain:
         return
     where = f"filter {name}: {KEY}.{language}: got {', '.join(sorted(plain))}"
-    if hasattr(plugin, "edit"):
+    if protocol.edits(default) or protocol.edits(rule):
         raise FilterConfigError(
             f"{where}, by which texts are edited before their language is known; want thresholds, "
             "or the same value for all languages"
         )
-    if measures_language(plugin):
+    if measures_language(default):
         raise FilterConfigError(
             f"{where}, by which the language itself is measured; want thresholds"
         )
+
+
+def check_fit_is_common(
+    name: str, language: str, default: Filter, rule: Filter, other: Mapping[str, Any]
+) -> None:
+    """Raises FilterConfigError where a language asks for a fit of its own.
+
+    There is one fit, of the documents of all languages; what it finds is for all of them. `other`
+    are the parameters that the language is given.
+    """
+    where = f"filter {name}: {KEY}.{language}: got"
+    fields = {manifest: field for field, manifest in manifest_names(type(rule)).items()}
+    for parameter in getattr(rule, "FIT_PARAMETERS", ()):
+        field = fields.get(parameter, parameter)
+        wanted = getattr(default, field)
+        if getattr(rule, field) != wanted:
+            raise FilterConfigError(
+                f"{where} {parameter}={other[parameter]!r}, which the fit of all languages reads; "
+                f"want {parameter} beside {KEY}, for all alike"
+            )
+    for parameter in getattr(rule, "FITTED_PARAMETERS", ()):
+        if parameter in other and other[parameter] is None:
+            raise FilterConfigError(
+                f"{where} {parameter}=None, to be found by a fit, of which there is one for all "
+                f"languages; want values, or no {parameter} here to have what is found or given "
+                "for all"
+            )
 
 
 def _languages(batch: pa.RecordBatch, rule: Filter) -> pa.StringArray:

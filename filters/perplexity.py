@@ -22,6 +22,18 @@ English documentation, on documents of over 1,000 characters:
 So `max_oov_rate` is a second rule, and percentiles of the user's documents are better than
 constants. Scoring is KenLM's own and a fifth of it more: 14 MB/s of text on one core where the bare
 library, on lines already normalised, does 17 (5-grams, probing; 51 MB of English documents).
+
+datatrove 0.10.1 has no filter for this, but a `KenlmModel`, which scores SentencePiece's pieces by
+models that it downloads. Given a model of words instead, and words in place of pieces, on 5,915
+mixed documents:
+
+- Of lines as they are normalised here it finds the same perplexity for all, to its one digit.
+- Of lines as it normalises them itself, words being what stands between spaces, the median is 18.5
+  times ours, and 3,754 documents (63.5 %) are in the same bucket of cc_net's.
+- With line ends, which it removes as control characters, so that words run together: 4,203 (71.1
+  %), at 12.2 times. With signs as words of their own, too: 5,757 (97.3 %), at 1.0 times. Those with
+  the largest differences left have words of Chinese or Japanese, each character of which is a word
+  here.
 """
 
 import functools
@@ -38,7 +50,7 @@ from filters.errors import FilterConfigError, FilterError
 from filters.models.buckets import BUCKETS, REST, fit_cutoffs, outside_buckets
 from filters.models.hf_model import require_torch
 from filters.models.kenlm_model import Scores, load_kenlm_model, normalise
-from filters.parameters import threshold
+from filters.parameters import FilePath, threshold
 from filters.protocol import FAILURES, Bound, Signal, first_failure, signals
 from filters.statistics import TextStatistics
 
@@ -90,12 +102,14 @@ class Perplexity:
         ),
         Signal("language", pa.string(), "as `language.language`; null where that is not there"),
     )
+    FIT_PARAMETERS: ClassVar = ("percentiles", "min_documents_to_fit")
+    FITTED_PARAMETERS: ClassVar = ("cutoffs",)
     PAPERS: ClassVar = (
         "Wenzek et al. 2020, arXiv:1911.00359, section 4.2",
         "Heafield 2011, KenLM: Faster and Smaller Language Model Queries",
     )
 
-    model: str | dict[str, str]
+    model: FilePath | dict[str, FilePath]
     max_perplexity: float | None = threshold(None)
     min_perplexity: float | None = threshold(None)
     max_oov_rate: float | None = threshold(None)

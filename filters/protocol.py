@@ -9,18 +9,21 @@ A filter has `measure` and `keep`, as `Filter` says, and may have:
   measured of that, such as how many words are gone, an edit may count: it may append int32 columns
   named `edited.<filter>.<count>`. They are stored with the document, and `measure` finds them in
   its batch. Where such a column is there already, an edit adds to it.
-- `edits -> bool`: whether `edit`, where there is one, changes anything; it does where nothing is
-  said.
+- `edits -> bool`: whether `edit`, where there is one, is to be called: a property says no where
+  the parameters ask for no edit. Yes where nothing is said.
 - `failures(signals) -> RecordBatch`: which rule drops each row (`FAILURES`), null where it is kept.
 - `IS_EXPENSIVE`: whether `measure` is worth saving, True where it is not said. What is cheap is
   measured of every document, the rest only of those that the filters before it keep.
 - `bounds() -> tuple[Bound, ...]`: the numeric bounds that it holds its signals to, each with the
   parameters that set it, so that `prepare calibrate` can propose other values.
 - `files -> tuple[str, ...]`: paths of what `measure` reads besides the batch; where their contents
-  change, a run measures again.
+  change, a run measures again. They come from parameters of the type `filters.parameters.FilePath`,
+  so that a manifest's are relative to its folder.
 - `LIBRARIES`: distributions whose releases decide what it measures, as those of a model's engine.
 - `needs_fit -> bool` and `fit(measured) -> Mapping`: thresholds that follow from the corpus, as
-  `filters.chain` says.
+  `filters.chain` says. `FIT_PARAMETERS` names the parameters that `fit` reads,
+  `FITTED_PARAMETERS` those that it finds: no language can have its own of the former, or have
+  the latter fitted for itself.
 - `SIGNALS`, `PAPERS`: what the documentation says of it: what it measures, and who thought of it.
 
 A plain callable `RecordBatch -> BooleanArray` becomes a filter by `as_filter`. The functions here
@@ -137,13 +140,18 @@ def load(plugin: Filter) -> None:
         plugin.load()
 
 
+def edits(plugin: Filter) -> bool:
+    """Whether the filter, with the parameters it has, changes texts."""
+    return isinstance(plugin, _Edits) and bool(getattr(plugin, "edits", True))
+
+
 def edit(plugin: Filter, batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch with the texts that the filter has edited, and what it has counted in doing so.
 
     That is, the columns that it was given, and after them none but int32 columns named
     `edited.<filter>.<count>`. The batch itself where the filter edits none.
     """
-    if not isinstance(plugin, _Edits):
+    if not (isinstance(plugin, _Edits) and edits(plugin)):
         return batch
     edited = plugin.edit(batch)
     if not isinstance(edited, pa.RecordBatch) or not _extends(edited.schema, batch.schema):

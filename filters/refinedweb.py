@@ -22,12 +22,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from filters.bounded import Bounded
 from filters.errors import FilterConfigError
 from filters.kernels.characters import is_word
 from filters.lines import Counts, Lines, edited, utf8
 from filters.lists.wordlist import WordList, count_words
 from filters.parameters import threshold
-from filters.protocol import Bound, Signal, first_failure, signals, within
+from filters.protocol import Bound, Signal, signals
 from filters.statistics import TextStatistics, ratio
 
 COUNTER_NOUNS = (
@@ -43,7 +44,7 @@ _MAX_COUNTER_WORDS = 5  # a counter is short: only such lines are looked at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RefinedWeb:
+class RefinedWeb(Bounded):
     """Remove the lines that RefinedWeb does, and documents with too many (arXiv:2306.01116).
 
     The edit removes lines of which more than `max_uppercase_ratio` is upper case (1 switches this
@@ -95,12 +96,6 @@ class RefinedWeb:
             num_removed = self._removed(shared.texts)[2]
             num_words = shared.num_words.to_numpy()
         return signals(removed_word_ratio=ratio(pa.array(num_removed), pa.array(num_words)))
-
-    def keep(self, measured: pa.RecordBatch) -> pa.BooleanArray:
-        return within(measured, self.bounds())
-
-    def failures(self, measured: pa.RecordBatch) -> pa.RecordBatch:
-        return first_failure(measured, self.bounds())
 
     def bounds(self) -> tuple[Bound, ...]:
         return (

@@ -14,14 +14,15 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.bounded import Bounded
 from filters.errors import FilterConfigError
 from filters.parameters import threshold
-from filters.protocol import Bound, Signal, first_failure, signals, within
+from filters.protocol import Bound, Signal, signals
 from filters.statistics import TextStatistics
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Regex:
+class Regex(Bounded):
     """Keep documents in which patterns match, or do not, by RE2.
 
     Each pattern of `require` has to match somewhere, but for `max_missing` of them; those of
@@ -67,16 +68,10 @@ class Regex:
             num_matches = pc.add(num_matches, pc.fill_null(matches, 0).cast(pa.int32()))
         return signals(num_missing=num_missing, num_matches=num_matches)
 
-    def keep(self, measured: pa.RecordBatch) -> pa.BooleanArray:
-        return within(measured, self._bounds())
-
-    def failures(self, measured: pa.RecordBatch) -> pa.RecordBatch:
-        return first_failure(measured, self._bounds())
-
-    def _bounds(self) -> tuple[Bound, ...]:
+    def bounds(self) -> tuple[Bound, ...]:
         return (
-            Bound("num_missing", maximum=self.max_missing),
-            Bound("num_matches", maximum=self.max_matches),
+            Bound("num_missing", maximum=self.max_missing, maximum_name="max_missing"),
+            Bound("num_matches", maximum=self.max_matches, maximum_name="max_matches"),
         )
 
 

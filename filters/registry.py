@@ -7,20 +7,31 @@ languages, as `filters.per_language` says.
 """
 
 import difflib
+import functools
 import inspect
 import json
 import math
+import operator
+import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from filters.errors import FilterConfigError, FilterError, FilterLoadError
 from filters.parameters import manifest_names, threshold_names
-from filters.per_language import KEY, Override, PerLanguage, check_overridable, measures_language
+from filters.per_language import (
+    KEY,
+    Override,
+    PerLanguage,
+    check_fit_is_common,
+    check_overridable,
+    measures_language,
+)
 from filters.protocol import Filter, Signal, as_filter, is_expensive
 
 GROUP = "headwater.filters"
@@ -49,7 +60,8 @@ class Description:
     signals: tuple[Signal, ...]
     papers: tuple[str, ...]
     is_expensive: bool
-    edits: bool  # changes texts
+    edits: bool  # changes texts, with some parameters at least
+    may_edit_nothing: bool  # there are parameters with which it changes none
     has_languages: bool  # takes `per_language`
     libraries: tuple[str, ...]  # distributions whose releases decide what it measures
     distribution: str
@@ -61,7 +73,7 @@ class _Argument:
 
     name: str  # in manifests
     keyword: str  # in Python
-    hint: Any
+    hint: Any  # by which a value is checked; knows which strings are paths
     default: object
 
 
@@ -70,9 +82,10 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_registered()))
 
 
-def create(spec: Mapping[str, Any]) -> tuple[str, Filter]:
+def create(spec: Mapping[str, Any], base: Path | None = None) -> tuple[str, Filter]:
     """The filter of `{use: NAME, **parameters}`, and its name. Loads no model.
 
+    Paths are relative to `base`, the folder of the manifest; without it to the current folder.
     Raises FilterConfigError for an unknown name or parameter and for a bad value, FilterLoadError
     for a plugin that cannot be imported, FilterError for one that is no filter.
     """
@@ -84,14 +97,14 @@ def create(spec: Mapping[str, Any]) -> tuple[str, Filter]:
         )
     plugin = _plugin(name)
     by_language = parameters.pop(KEY, None) if isinstance(plugin, type) else None
-    default = _created(f"filter {name}", plugin, parameters)
+    default = _created(f"filter {name}", plugin, parameters, base)
     if by_language is None:
         return name, default
     overrides = _checked_languages(name, by_language)
     return name, PerLanguage(
         default,
         tuple(
-            _override(name, plugin, language, parameters, other)
+            _override(name, default, language, parameters, other, base)
             for language, other in overrides.items()
         ),
     )
@@ -122,6 +135,7 @@ def describe(name: str) -> Description:
         papers=tuple(getattr(plugin, "PAPERS", ())),
         is_expensive=is_expensive(plugin),
         edits=hasattr(plugin, "edit"),
+        may_edit_nothing=hasattr(plugin, "edit") and hasattr(plugin, "edits"),
         has_languages=isinstance(plugin, type),
         libraries=tuple(getattr(plugin, "LIBRARIES", ())),
         distribution=distribution,
@@ -197,15 +211,18 @@ def _checked_languages(name: str, by_language: object) -> dict[str, Mapping[str,
 
 def _override(
     name: str,
-    plugin: type,
+    default: Filter,
     language: str,
     parameters: Mapping[str, Any],
     other: Mapping[str, Any],
+    base: Path | None,
 ) -> Override:
     """The filter of one language: with all parameters, of which some are its own."""
-    rule = _created(f"filter {name}: {KEY}.{language}", plugin, {**parameters, **other})
+    plugin = type(default)
+    rule = _created(f"filter {name}: {KEY}.{language}", plugin, {**parameters, **other}, base)
     plain = _plain(other, parameters, threshold_names(plugin))
-    check_overridable(name, plugin, language, set(plain))
+    check_overridable(name, language, default, rule, set(plain))
+    check_fit_is_common(name, language, default, rule, other)
     return Override(language, rule, measures=bool(plain))
 
 
@@ -220,7 +237,7 @@ def _plain(
     }
 
 
-def _created(where: str, plugin: Any, parameters: Mapping[str, Any]) -> Filter:
+def _created(where: str, plugin: Any, parameters: Mapping[str, Any], base: Path | None) -> Filter:
     """The filter with these parameters; `where` begins every message."""
     arguments = {argument.name: argument for argument in _arguments(plugin)}
     for parameter in parameters:
@@ -234,7 +251,7 @@ def _created(where: str, plugin: Any, parameters: Mapping[str, Any]) -> Filter:
                 f"{where}: no {argument.name}, want a value of {_type_name(argument.hint)}"
             )
     keywords = {
-        arguments[parameter].keyword: _value(where, arguments[parameter], value)
+        arguments[parameter].keyword: _value(where, arguments[parameter], value, base)
         for parameter, value in parameters.items()
     }
     return _built(where, plugin, keywords)
@@ -244,7 +261,7 @@ def _arguments(plugin: Any) -> tuple[_Argument, ...]:
     """The keyword parameters of a class; a plain callable has none."""
     if not isinstance(plugin, type):
         return ()
-    hints = typing.get_type_hints(vars(plugin).get("__init__", plugin))
+    hints = typing.get_type_hints(vars(plugin).get("__init__", plugin), include_extras=True)
     renamed = manifest_names(plugin)
     named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return tuple(
@@ -259,13 +276,15 @@ def _arguments(plugin: Any) -> tuple[_Argument, ...]:
     )
 
 
-def _value(where: str, argument: _Argument, value: object) -> object:
+def _value(where: str, argument: _Argument, value: object, base: Path | None) -> object:
     """The value as the parameter's type, by JSON's rules: a list is a tuple, "5" is no number."""
     where = f"{where}: {argument.name}"
     _check_numbers(where, value)
     where = f"{where}: got {value!r}, want {_type_name(argument.hint)}"
     try:
-        return TypeAdapter(argument.hint).validate_json(json.dumps(value), strict=True)
+        return TypeAdapter(argument.hint).validate_json(
+            json.dumps(value), strict=True, context=base
+        )
     except TypeError as exc:
         raise FilterConfigError(f"{where} ({exc})") from exc
     except ValidationError as exc:
@@ -300,7 +319,20 @@ def _built(where: str, plugin: Any, keywords: Mapping[str, object]) -> Filter:
 
 
 def _type_name(hint: Any) -> str:
+    hint = _plain_hint(hint)
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
+
+
+def _plain_hint(hint: Any) -> Any:
+    """The type without annotations such as those of `FilePath`, its unions written with `|`."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return _plain_hint(inner[0])
+    if origin in (typing.Union, types.UnionType):
+        return functools.reduce(operator.or_, map(_plain_hint, inner))
+    if isinstance(hint, types.GenericAlias):
+        return types.GenericAlias(typing.cast("type", origin), tuple(map(_plain_hint, inner)))
+    return hint
 
 
 def _hint(got: str, known: Iterable[str]) -> str:

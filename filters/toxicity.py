@@ -21,19 +21,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.bounded import Bounded
 from filters.errors import FilterConfigError
 from filters.files import cached_by_files
 from filters.lines import strings, utf8
 from filters.lists.wordlist import MAX_GROUPS, WordList, count_words, read_words
-from filters.parameters import threshold
-from filters.protocol import Bound, Signal, first_failure, signals, within
+from filters.parameters import FilePath, threshold
+from filters.protocol import Bound, Signal, signals
 from filters.statistics import TextStatistics, ratio
 
 LANGUAGE = "language.language"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Toxicity:
+class Toxicity(Bounded):
     """Keep documents with at most `max_listed_words` words of a list, and at most a ratio of them.
 
     `words` has a list for each language: the path of a file in UTF-8 with a word or phrase on each
@@ -56,7 +57,7 @@ class Toxicity:
     )
     IS_EXPENSIVE: ClassVar = False
 
-    words: Mapping[str, str | tuple[str, ...]]
+    words: Mapping[str, FilePath | tuple[str, ...]]
     max_listed_words: int | None = threshold(0)
     max_listed_word_ratio: float | None = threshold(None)
 
@@ -95,12 +96,6 @@ class Toxicity:
         found = listed.find(*spans, self._wanted(batch, listed))
         num_listed, num_words = pa.array(found.num_listed), pa.array(count_words(*spans)[0])
         return signals(num_listed_words=num_listed, listed_word_ratio=ratio(num_listed, num_words))
-
-    def keep(self, measured: pa.RecordBatch) -> pa.BooleanArray:
-        return within(measured, self.bounds())
-
-    def failures(self, measured: pa.RecordBatch) -> pa.RecordBatch:
-        return first_failure(measured, self.bounds())
 
     def bounds(self) -> tuple[Bound, ...]:
         return (

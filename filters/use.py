@@ -20,8 +20,7 @@ import pyarrow.compute as pc
 
 from filters.chain import Chain, needs_fit
 from filters.errors import FilterConfigError, FilterError
-from filters.per_language import PerLanguage
-from filters.protocol import Filter
+from filters.protocol import Filter, edits
 
 TEXT = "text"  # the column that filters read
 MAX_ROWS = 10_000  # of a table that are filtered at once; the answer does not depend on it
@@ -100,8 +99,7 @@ def mask(*filters: Mapping[str, Any] | Filter | Callable[..., Any], text: str = 
     """
     chain = _fitted(Chain.of(*filters))
     for name, rule in chain.filters:
-        own = rule.default if isinstance(rule, PerLanguage) else rule  # its edit is that of all
-        if hasattr(own, "edit") and getattr(own, "edits", True):
+        if edits(rule):
             raise FilterConfigError(
                 f"filter {name}: it edits texts, and a mask would lose the edits; use keep_rows"
             )

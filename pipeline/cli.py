@@ -89,7 +89,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="override a value of the manifest, such as filters.0.min_score=0.8",
+        help="override a value of the manifest, such as filters.0.min_score=0.8; paths are "
+        "relative to the manifest's folder",
     )
     parser.set_defaults(command=_run)
 
@@ -103,7 +104,8 @@ def _add_refilter(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="KEY=VALUE",
-        help="a threshold of a filter of OUT/manifest.yaml, such as filters.0.min_score=0.8",
+        help="a threshold of a filter of OUT/manifest.yaml, such as filters.0.min_score=0.8; "
+        "paths are relative to the folder of the manifest that made OUT",
     )
     parser.set_defaults(command=_refilter)
 

@@ -9,15 +9,15 @@ from filters.chain import Chain
 from pipeline.files import file_hash
 
 
-def file_hashes(specs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def file_hashes(specs: Sequence[Mapping[str, Any]], base: Path) -> list[list[str]]:
     """Hashes of the contents of the `files` of each filter, for fingerprints.
 
-    A folder counts with all files below it. What is not there counts as none: a filter says so
-    itself when it is loaded.
+    Relative paths are below `base`, which makes no difference to the hashes. A folder counts with
+    all files below it. What is not there counts as none: a filter says so itself when it is loaded.
     """
     return [
         [digest for path in getattr(rule, "files", ()) for digest in _hashes(Path(path))]
-        for _, rule in Chain.of(*specs).filters
+        for _, rule in Chain.of(*specs, base=base).filters
     ]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from filters.chain import Chain, needs_fit
+from filters.chain import needs_fit
 from filters.errors import FilterError
 from filters.protocol import Filter
 from filters.registry import NAME_KEY, create, describe
@@ -41,10 +41,9 @@ def refine_all(
     """
     while places := _unfitted(context.plan):
         items = [item for item in items_of(context.plan) if item.source in places]
-        for source in places:
-            own = [item for item in items if item.source == source]
-            fit = _fit(context, source, places[source], own, items)
-            context.plan = replace(context.plan, fits=(*context.plan.fits, fit))
+        # The plan stays as it is until all are fitted: the items are named after it.
+        fits = _fits(context, places, items)
+        context.plan = replace(context.plan, fits=(*context.plan.fits, *fits))
     items = items_of(context.plan)
     return items, refine(context, items)
 
@@ -68,40 +67,57 @@ def _unfitted(plan: Plan) -> dict[str, int]:
     found = {}
     done = {(fit.source, fit.place) for fit in plan.fits}
     for source in plan.manifest.sources:
-        place = Chain.of(*plan.filters_of(source.name)).first_unfitted
+        place = plan.chain_of(source.name).first_unfitted
         # One that was fitted in vain, without a document, stays as it is.
         if place is not None and (source.name, place) not in done:
             found[source.name] = place
     return found
 
 
-def _fit(context: Context, source: str, place: int, own: Items, items: Items) -> Fit:
-    """The fit of one filter, as recorded, or from the refined files of the source.
+def _fits(context: Context, places: Mapping[str, int], items: Items) -> list[Fit]:
+    """The fit of one filter of each source, as recorded, or from the refined files of the source.
 
-    Where it has to be made, all of `items` are refined, so that sources share the workers.
+    `items` are those of all these sources. The sources whose fits have to be made are refined
+    together, so that they share the workers.
     """
-    store = context.plan.records(STAGE)
-    key = fingerprint(
-        context.plan.filters_of(source)[: place + 1],  # those after it decide nothing yet
+    plan, store = context.plan, context.plan.records(STAGE)
+    own = {source: [item for item in items if item.source == source] for source in places}
+    keys = {source: _key(plan, source, places[source], own[source]) for source in places}
+    found = {source: store.read(key) for source, key in keys.items()}
+    records = {source: record for source, record in found.items() if record is not None}
+    missing = [source for source in places if source not in records]
+    refined = refine(context, [item for s in missing for item in own[s]]) if missing else {}
+    for source in missing:
+        started = time.monotonic()
+        of_source = [refined[item.fingerprint] for item in own[source]]
+        counts = _fitted(plan, source, places[source], of_source)
+        records[source] = store.commit(keys[source], {}, counts, time.monotonic() - started)
+    return [Fit(fingerprint=keys[source], **records[source]["counts"]) for source in places]
+
+
+def _key(plan: Plan, source: str, place: int, own: Items) -> str:
+    """Fingerprint of a fit."""
+    return fingerprint(
+        plan.filters_of(source)[: place + 1],  # those after it decide nothing yet
         [item.measured for item in own],
         code_fingerprint("pipeline/fitting.py"),
     )
-    record = store.read(key)
-    if record is None:
-        started = time.monotonic()
-        records = refine(context, items)
-        counts = _fitted(context.plan, source, place, [records[item.fingerprint] for item in own])
-        record = store.commit(key, {}, counts, time.monotonic() - started)
-    return Fit(fingerprint=key, **record["counts"])
 
 
 def _fitted(plan: Plan, source: str, place: int, records: list[Record]) -> dict[str, Any]:
     spec = plan.filters_of(source)[place]
-    name, rule = Chain.of(*plan.filters_of(source)).filters[place]
+    name, rule = plan.chain_of(source).filters[place]
     measured = _signals(plan, name, records)
     parameters: dict[str, Any] = {}  # without a document there is nothing to fit, or to decide
     if measured.num_rows:
-        parameters = _checked(spec, rule, rule.fit(measured))  # type: ignore[attr-defined]
+        try:
+            parameters = _checked(spec, rule, rule.fit(measured))  # type: ignore[attr-defined]
+        except FilterError as exc:
+            raise FilterError(
+                f"source {source}: filter {name}, fitted on {measured.num_rows:,} documents: "
+                f"{exc}; mend the filter or its parameters, or give what it would find in the "
+                "manifest; what was measured is kept"
+            ) from exc
     return {
         "source": source,
         "place": place,

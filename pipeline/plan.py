@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from filters.chain import Chain
 from filters.registry import describe, measuring
 from pipeline.filter_files import file_hashes
 from pipeline.manifest import Manifest
@@ -42,12 +43,19 @@ class Plan:
     fits: tuple[Fit, ...] = ()
 
     def filters_of(self, source: str) -> list[dict[str, Any]]:
-        """The filters of one source, in order, with the thresholds that were fitted."""
+        """The filters of one source, in order, with the thresholds that were fitted.
+
+        Their paths are as the manifest has them, so that no fingerprint depends on where it lies.
+        """
         specs = self.manifest.filters_of(source)
         for fit in self.fits:
             if fit.source == source:
                 specs[fit.place] = specs[fit.place] | fit.parameters
         return specs
+
+    def chain_of(self, source: str) -> Chain:
+        """The same filters, made: their paths are relative to the manifest's folder."""
+        return Chain.of(*self.filters_of(source), base=self.base)
 
     def source(self, name: str) -> SourceConfig:
         return next(source for source in self.manifest.sources if source.name == name)
@@ -108,7 +116,7 @@ def measuring_settings(plan: Plan, source: SourceConfig) -> str:
             {**measuring(spec), "from": _releases(spec["use"])}
             for spec in manifest.filters_of(source.name)
         ],
-        file_hashes(manifest.filters_of(source.name)),
+        file_hashes(manifest.filters_of(source.name), plan.base),
         manifest.dedup.model_dump(mode="json"),
         manifest.limits.max_document_bytes,
         code_fingerprint("pipeline/sources", "pipeline/text", "pipeline/dedup", "filters")

@@ -5,15 +5,19 @@ change without anything being read again. What comes of it is what `prepare run`
 changed manifest.
 """
 
+import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from filters.errors import FilterConfigError
+from filters.per_language import KEY as LANGUAGES_KEY
 from filters.registry import NAME_KEY, describe, measuring
+from pipeline.configfile import set_value
 from pipeline.errors import PrepareError, UsageError
 from pipeline.fitting import refine_all
-from pipeline.manifest import SOURCES_KEY, Manifest, load_manifest, plugin_spec
+from pipeline.manifest import SOURCES_KEY, load_manifest, plugin_spec
 from pipeline.plan import Plan, RefineItem, measuring_settings, refined_fingerprint
 from pipeline.records import Record
 from pipeline.run import MANIFEST_NAME, RUN_NAME, Outcome, check_filters, complete
@@ -34,8 +38,10 @@ def finished_plan(out: Path, overrides: Sequence[str]) -> Plan:
     for override in overrides:
         _check_names_a_filter(override)
     after = load_manifest(out / MANIFEST_NAME, overrides)
-    for override in overrides:
-        _check_is_threshold(override, before, after)
+    changed = {"filters": copy.deepcopy(list(before.filters))}
+    for override in overrides:  # one after the other, so that the one at fault is named
+        set_value(changed, override, UsageError)
+        _check_is_threshold(override, before.filters, changed["filters"])
     base = json.loads((out / RUN_NAME).read_text(encoding="utf-8")).get("base", ".")
     return Plan(after, (out / base).resolve(), out.resolve())
 
@@ -50,13 +56,24 @@ def _check_names_a_filter(override: str) -> None:
         )
 
 
-def _check_is_threshold(override: str, before: Manifest, after: Manifest) -> None:
+def _check_is_threshold(
+    override: str, before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]
+) -> None:
     """The place is a number of the list, or the manifest would not have loaded."""
     key = override.partition("=")[0]
-    place = int(key.split(".")[1])
-    old, new = before.filters[place], after.filters[place]
-    if _without_thresholds(old) == _without_thresholds(new):
-        return
+    _, place, parameter, *_ = key.split(".")
+    old, new = before[int(place)], after[int(place)]
+    try:
+        if _without_thresholds(old) == _without_thresholds(new):
+            return
+    except FilterConfigError as exc:
+        raise UsageError(f"--set {override}: {exc}") from exc
+    if parameter == LANGUAGES_KEY and old.get(LANGUAGES_KEY) is None:
+        raise UsageError(
+            f"--set {override}: filters.{place} ({old[NAME_KEY]}) has no {LANGUAGES_KEY} so far, "
+            "and without it the languages of the documents are not stored with its signals; add "
+            "it to the manifest and use `prepare run`"
+        )
     known = [p.name for p in describe(old[NAME_KEY]).parameters if p.is_threshold]
     raise UsageError(
         f"--set {override}: {key} is no threshold of {old[NAME_KEY]}: it decides what is measured, "

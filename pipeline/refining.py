@@ -5,9 +5,7 @@ the contract: what changes text comes before what measures it, and what measures
 signs it.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +18,7 @@ from pipeline.dedup.config import DedupConfig
 from pipeline.dedup.ranks import policy_rank
 from pipeline.dedup.signature import band_hashes, sign
 from pipeline.keys import document_keys, hash_values, key_words
-from pipeline.manifest import Manifest
+from pipeline.plan import Plan
 from pipeline.sources.schema import DOCUMENT
 from pipeline.text.clean import CleanConfig, clean
 from pipeline.text.pii.anonymise import PiiConfig, anonymise
@@ -120,20 +118,15 @@ class Refinery:
         return pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
 
-def build_refinery(manifest: Manifest, source: str) -> Refinery:
-    """What is done to the documents of one source of a manifest, by filters as it names them."""
-    return refinery_of(manifest, source, manifest.filters_of(source))
-
-
-def refinery_of(manifest: Manifest, source: str, specs: Sequence[Mapping[str, Any]]) -> Refinery:
-    """The same with the filters of `specs`, which may have been fitted."""
-    config = next(entry for entry in manifest.sources if entry.name == source)
+def build_refinery(plan: Plan, source: str) -> Refinery:
+    """What is done to the documents of one source, by its filters as far as they are fitted."""
+    manifest = plan.manifest
     return Refinery(
         clean=manifest.clean,
         pii=manifest.pii,
-        chain=Chain.of(*specs),
+        chain=plan.chain_of(source),
         dedup=manifest.dedup,
-        priority=config.priority,
+        priority=plan.source(source).priority,
     )
 
 

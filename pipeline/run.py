@@ -114,7 +114,7 @@ def _origin(plan: Plan) -> dict[str, object]:
 def check_filters(plan: Plan) -> None:
     """Load every filter's models once here, so that a missing one stops the run before any work."""
     for spec in plan.manifest.filters:
-        load(create(plugin_spec(spec))[1])
+        load(create(plugin_spec(spec), plan.base)[1])
 
 
 def refine(

@@ -21,7 +21,6 @@ import pyarrow.compute as pc
 from pipeline.arrow import num_value_bytes
 from pipeline.errors import ManifestError, PrepareError
 from pipeline.keys import KEY_TYPE
-from pipeline.manifest import Manifest
 from pipeline.plan import Plan
 from pipeline.refined import RowReader
 from pipeline.refining import build_refinery
@@ -57,10 +56,10 @@ class Signal(NamedTuple):
         return found
 
 
-def known_signals(manifest: Manifest, source: str) -> list[str]:
+def known_signals(plan: Plan, source: str) -> list[str]:
     """The names of all signals of the documents of a source, sorted. May load filters' models."""
     empty = pa.RecordBatch.from_pylist([], schema=DOCUMENT)
-    schema = build_refinery(manifest, source)(empty).kept.schema
+    schema = build_refinery(plan, source)(empty).kept.schema
     stored = [field.name for field in schema if "." in field.name and _is_number(field.type)]
     return sorted([*stored, *BUILT_IN])
 
@@ -75,7 +74,7 @@ def check_strata(plan: Plan) -> None:
         strata = plan.manifest.strata_of(source.name)
         if strata is None or strata.by in BUILT_IN:
             continue
-        known = known_signals(plan.manifest, source.name)
+        known = known_signals(plan, source.name)
         if strata.by not in known:
             close = difflib.get_close_matches(strata.by, known, n=1)
             meant = f" (did you mean {close[0]!r}?)" if close else ""

@@ -11,14 +11,15 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.bounded import Bounded
 from filters.errors import FilterConfigError
 from filters.parameters import threshold
-from filters.protocol import Bound, Signal, first_failure, signals, within
+from filters.protocol import Bound, Signal, signals
 from filters.statistics import TextStatistics, ratio
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ReadingEase:
+class ReadingEase(Bounded):
     """Keep documents of a reading ease of min_ease..max_ease, inclusive.
 
     A text without words has the reading ease null and is dropped.
@@ -57,11 +58,5 @@ class ReadingEase:
             ease=pc.if_else(has_words, ease, pa.scalar(None, pa.float64())),
         )
 
-    def keep(self, measured: pa.RecordBatch) -> pa.BooleanArray:
-        return within(measured, self._bounds())
-
-    def failures(self, measured: pa.RecordBatch) -> pa.RecordBatch:
-        return first_failure(measured, self._bounds())
-
-    def _bounds(self) -> tuple[Bound, ...]:
-        return (Bound("ease", self.min_ease, self.max_ease),)
+    def bounds(self) -> tuple[Bound, ...]:
+        return (Bound("ease", self.min_ease, self.max_ease, "min_ease", "max_ease"),)

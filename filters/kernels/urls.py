@@ -1,10 +1,4 @@
-"""Compiled loops over URLs: their normal forms, and look-ups of hosts, URLs and words in lists.
-
-The normal form of a URL is its host, path and query: without scheme, user, port, fragment, a dot at
-the end of the host, and slashes and question marks at the end. The host is in lower case (ASCII),
-the rest as it is written. Tab, CR and LF are left out, as are spaces and control characters at both
-ends. Without "//" a text that has no scheme begins with its host, unless it begins with one of
-"/?#."; then, and after another scheme (as in mailto:), there is no host.
+"""Compiled look-ups of hosts, URLs and words, which are in normal form, in lists.
 
 Kernels that call each other stand in one file, because numba's on-disk cache watches only the file
 of the outermost one.
@@ -28,15 +22,8 @@ _FOLD, _ONE = np.uint64(29), np.uint64(1)  # a string's first slot is not by its
 _ALL, _BYTE, _HALF = np.uint64(2**64 - 1), np.uint64(8), np.uint64(32)
 _THREE, _SEVEN = np.uint64(3), np.uint64(7)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd, and its upper bits depend on all bytes of a window
-_SLASH, _QUESTION, _HASH, _COLON, _DOT, _AT = b"/?#:.@"
-_OPEN, _CLOSE = b"[]"
+_DOT = ord(".")
 
-_TAB, _CR, _LF = b"\t\r\n"
-
-_ENDS_HOST = np.zeros(256, np.bool_)
-_ENDS_HOST[list(b"/?#")] = True
-_SCHEME = np.zeros(256, np.bool_)
-_SCHEME[list(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.")] = True
 _IN_WORD = np.zeros(256, np.uint8)  # ASCII letters (as lower case), digits, other characters; or 0
 for _byte in (*b"abcdefghijklmnopqrstuvwxyz0123456789", *range(128, 256)):
     _IN_WORD[_byte] = _byte
@@ -92,138 +79,48 @@ def index_strings(table: Table, window_bytes: int) -> None:
 
 
 @kernel
-def normal_forms(
+def judge(
     offsets: np.ndarray,
     data: np.ndarray,
-    hosts_only: bool,
-    form_offsets: np.ndarray,
-    forms: np.ndarray,
+    host_bytes: np.ndarray,
+    lists: Lists,
+    codes: np.ndarray,
+    counts: np.ndarray,
 ) -> None:
-    """The normal form of each URL, or the host alone; `forms` has room for all of the URLs."""
-    form_offsets[0] = 0
-    for row in range(len(offsets) - 1):
-        begin = form_offsets[row]
-        num_bytes, num_host = _normalise(data, offsets[row], offsets[row + 1], forms[begin:])
-        form_offsets[row + 1] = begin + (num_host if hosts_only else num_bytes)
-
-
-@kernel
-def judge(
-    offsets: np.ndarray, data: np.ndarray, lists: Lists, codes: np.ndarray, counts: np.ndarray
-) -> None:
-    """By what each URL is blocked (`codes` int8), and how many soft words it has (`counts` int32).
+    """By what each normal form is blocked (`codes` int8), and its soft words (`counts` int32).
 
     What is allowed, or is no URL, is not blocked and has no soft words.
     """
     longest = 0
     for row in range(len(offsets) - 1):
         longest = max(longest, offsets[row + 1] - offsets[row])
-    form, squeezed = np.empty(longest, np.uint8), np.empty(longest, np.uint8)
+    squeezed = np.empty(longest, np.uint8)
     stops, windows = np.empty(longest + 1, np.int64), np.empty(longest + 1, np.uint64)
     last_row = np.full(len(lists.kinds), -1, np.int64)  # that had the word last
     has_allowed, has_domains = len(lists.allowed.offsets) > 1, len(lists.domains.offsets) > 1
     has_urls, has_strict = len(lists.urls.offsets) > 1, len(lists.strict.table.offsets) > 1
     has_words = len(lists.kinds) > 0
     for row in range(len(offsets) - 1):
-        num_bytes, num_host = _normalise(data, offsets[row], offsets[row + 1], form)
-        codes[row] = NOT_BLOCKED if num_bytes else MISSING
+        form, num_host = data[offsets[row] : offsets[row + 1]], host_bytes[row]
+        codes[row] = NOT_BLOCKED if len(form) else MISSING
         counts[row] = 0
-        if num_bytes == 0 or (has_allowed and _has_domain(form, num_host, lists.allowed)):
+        if len(form) == 0 or (has_allowed and _has_domain(form, num_host, lists.allowed)):
             continue
         is_hard, num_squeezed, num_words = False, 0, 0
         if has_strict or has_words:
-            num_squeezed, num_words = _split(form[:num_bytes], squeezed, stops, windows)
+            num_squeezed, num_words = _split(form, squeezed, stops, windows)
         if has_words:
             is_hard, counts[row] = _count_words(
                 squeezed, stops[:num_words], windows, lists, row, last_row
             )
         if has_domains and _has_domain(form, num_host, lists.domains):
             codes[row] = BY_DOMAIN
-        elif has_urls and _has_whole(form[:num_bytes], lists.urls):
+        elif has_urls and _has_whole(form, lists.urls):
             codes[row] = BY_URL
         elif has_strict and _has_strict(squeezed[:num_squeezed], lists.strict):
             codes[row] = BY_STRICT_WORD
         elif is_hard:
             codes[row] = BY_HARD_WORD
-
-
-@kernel
-def _normalise(data: np.ndarray, start: int, stop: int, form: np.ndarray) -> tuple[int, int]:
-    """Write the normal form; return its bytes and how many of them are the host."""
-    while start < stop and data[start] <= 0x20:
-        start += 1
-    while start < stop and data[stop - 1] <= 0x20:
-        stop -= 1
-    url = data[start:stop]  # its indices are known not to be negative, which saves a test of each
-    num_controls = 0
-    for at in range(len(url)):
-        num_controls += url[at] < 0x20
-    if not num_controls:
-        return _parse(url, form)
-    cleaned = np.empty(len(url), np.uint8)
-    num_bytes = 0
-    for at in range(len(url)):
-        if url[at] not in (_TAB, _CR, _LF):
-            cleaned[num_bytes] = url[at]
-            num_bytes += 1
-    return _parse(cleaned[:num_bytes], form)
-
-
-@kernel
-def _parse(url: np.ndarray, form: np.ndarray) -> tuple[int, int]:
-    """As `_normalise`, of a URL without what is left out."""
-    begin, end = _authority(url)
-    host_begin, host_end = _host(url[begin:end])
-    num_host = host_end - host_begin
-    host = url[begin + host_begin : begin + host_end]
-    for at in range(len(host)):
-        form[at] = _lower(host[at])
-    rest = url[end:]
-    stop = 0
-    while stop < len(rest) and rest[stop] != _HASH:
-        form[num_host + stop] = rest[stop]
-        stop += 1
-    while stop > 0 and (rest[stop - 1] == _SLASH or rest[stop - 1] == _QUESTION):
-        stop -= 1
-    return num_host + stop, num_host
-
-
-@kernel
-def _authority(url: np.ndarray) -> tuple[int, int]:
-    """Where what names the host begins and ends; the two are one where nothing does."""
-    begin = 0
-    while begin < len(url) and _SCHEME[url[begin]]:
-        begin += 1
-    has_scheme = 0 < begin < len(url) and url[begin] == _COLON and url[0] >= 0x41
-    begin = begin + 1 if has_scheme else 0
-    if begin + 1 < len(url) and url[begin] == _SLASH and url[begin + 1] == _SLASH:
-        begin += 2
-    elif has_scheme or (len(url) > 0 and (_ENDS_HOST[url[0]] or url[0] == _DOT)):
-        return begin, begin
-    end = begin
-    while end < len(url) and not _ENDS_HOST[url[end]]:
-        end += 1
-    return begin, end
-
-
-@kernel
-def _host(authority: np.ndarray) -> tuple[int, int]:
-    """The host within user@host:port or user@[host]:port, without dots at its end."""
-    end = len(authority)
-    begin, closing = 0, _COLON
-    for at in range(end):
-        if authority[at] == _AT:
-            begin = at + 1
-    for at in range(begin, end):
-        if authority[at] == _OPEN:
-            begin, closing = at + 1, _CLOSE
-            break
-    stop = begin
-    while stop < end and authority[stop] != closing:
-        stop += 1
-    while stop > begin and authority[stop - 1] == _DOT:
-        stop -= 1
-    return begin, stop
 
 
 @kernel
@@ -385,8 +282,3 @@ def _hash(data: np.ndarray, start: int, stop: int) -> np.uint64:
 @kernel
 def _mix(value: np.uint64, byte: int) -> np.uint64:
     return np.uint64((value ^ np.uint64(byte)) * _HASH_FACTOR)
-
-
-@kernel
-def _lower(byte: int) -> int:
-    return byte | 0x20 if 0x41 <= byte <= 0x5A else byte

@@ -1,7 +1,7 @@
 """`prepare calibrate`: thresholds seen on a sample, and proposed from it.
 
-Numeric thresholds that a filter's `bounds` names are proposed. Filters without, such as `regex` and
-`url`, and any with `per_language`, take part in what is dropped, and stay as they are.
+Numeric thresholds that a filter's `bounds` names are proposed. Filters without, such as `url` and
+`code`, and any with `per_language`, take part in what is dropped, and stay as they are.
 """
 
 import argparse

@@ -8,6 +8,7 @@ from the signals. Documents without text, which no filter sees, are only counted
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class Part:
 
     place: int  # of the filter in the manifest
     spec: dict[str, Any]  # with the thresholds that were fitted on these documents
+    base: Path  # that its paths are relative to
     rows: npt.NDArray[np.int64]  # of the documents
     signals: pa.RecordBatch
 
@@ -117,7 +119,7 @@ class Measurement:
 
     @staticmethod
     def _rule(part: Part, changes: Changes | None) -> Filter:
-        return create({**part.spec, **(changes or {}).get(part.place, {})})[1]
+        return create({**part.spec, **(changes or {}).get(part.place, {})}, part.base)[1]
 
 
 def measure(plan: Plan, batches: Iterable[tuple[str, pa.RecordBatch]]) -> Measurement:
@@ -129,7 +131,7 @@ def measure(plan: Plan, batches: Iterable[tuple[str, pa.RecordBatch]]) -> Measur
     documents, parts = [], []
     num_rows = num_empty = 0
     for source, batch in batches:
-        refinery = build_refinery(manifest, source)
+        refinery = build_refinery(plan, source)
         refinery.chain.load()
         heads, signals, empty = _measured(refinery, batch)
         num_empty += empty
@@ -138,9 +140,9 @@ def measure(plan: Plan, batches: Iterable[tuple[str, pa.RecordBatch]]) -> Measur
         documents.append(heads)
         if heads.num_rows:
             places = _places(manifest, source)
-            specs = _fitted([plugin_spec(manifest.filters[n]) for n in places], signals)
+            specs = _fitted([plugin_spec(manifest.filters[n]) for n in places], plan.base, signals)
             parts += [
-                Part(place, spec, rows, measured)
+                Part(place, spec, plan.base, rows, measured)
                 for place, spec, measured in zip(places, specs, signals, strict=True)
             ]
     return Measurement(names(manifest), pa.concat_batches(documents), tuple(parts), num_empty)
@@ -209,7 +211,7 @@ def _heads(stored: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _fitted(
-    specs: Sequence[dict[str, Any]], signals: Sequence[pa.RecordBatch]
+    specs: Sequence[dict[str, Any]], base: Path, signals: Sequence[pa.RecordBatch]
 ) -> list[dict[str, Any]]:
     """The filters with what they find from these documents, where they need a fit.
 
@@ -218,12 +220,12 @@ def _fitted(
     kept: Any = pa.repeat(True, signals[0].num_rows) if signals else None
     found = []
     for spec, measured in zip(specs, signals, strict=True):
-        rule: Any = create(spec)[1]
+        rule: Any = create(spec, base)[1]
         reached = measured.filter(kept)
         fitted = dict(spec)
         if needs_fit(rule) and reached.num_rows:
             fitted |= _plain(rule.fit(reached))
-            rule = create(fitted)[1]
+            rule = create(fitted, base)[1]
         kept = pc.and_(kept, checked_keep(rule, measured))
         found.append(fitted)
     return found

@@ -18,7 +18,7 @@ from pipeline.files import arrow_writer
 from pipeline.plan import ITEM_BYTES, Plan, RefineItem, SpoolItem
 from pipeline.records import Record
 from pipeline.refined import RefinedWriter, documents_as_read, refined_paths
-from pipeline.refining import Refinery, refinery_of
+from pipeline.refining import Refinery, build_refinery
 from pipeline.sources.coalesce import coalesce
 from pipeline.sources.protocol import Slice
 from pipeline.sources.schema import DOCUMENT, QUARANTINE, Rows
@@ -133,8 +133,8 @@ _refineries: dict[tuple[str, str, str], Refinery] = {}
 
 def _refinery(plan: Plan, source: str) -> Refinery:
     """One refinery per process and source, whose parts need not be found again for each item."""
-    specs = plan.filters_of(source)
-    key = (plan.manifest.model_dump_json(), source, json.dumps(specs))
+    filters = json.dumps([str(plan.base), *plan.filters_of(source)])
+    key = (plan.manifest.model_dump_json(), source, filters)
     if key not in _refineries:
-        _refineries[key] = refinery_of(plan.manifest, source, specs)
+        _refineries[key] = build_refinery(plan, source)
     return _refineries[key]

@@ -104,7 +104,8 @@ def _line(known: Description) -> tuple[str, str, str]:
 def _facts(known: Description, rate: str | None = None) -> list[str]:
     facts = [f"Cost: {_EXPENSIVE if known.is_expensive else _CHEAP}."]
     if known.edits:
-        facts.append("Edits: it changes texts before anything is measured.")
+        when = ", if its parameters ask for it" if known.may_edit_nothing else ""
+        facts.append(f"Edits: it changes texts before anything is measured{when}.")
     if known.has_languages:
         facts.append("Languages: `per_language` gives some of them other parameters.")
     if rate is not None:

@@ -116,3 +116,13 @@ def test_a_folder_without_a_model_and_an_unknown_device_are_named(folder, tmp_pa
     if not torch.cuda.is_available():
         with pytest.raises(FilterLoadError, match=r"device='cuda:0' and 0 CUDA devices"):
             load(Perplexity(model=str(folder), device="cuda:0"))
+
+
+def test_a_model_that_is_replaced_is_loaded_anew(tmp_path):
+    place, found = tmp_path / "model", []
+    for begin in (True, False):
+        save_causal(place, begin=begin)
+        other = save_causal(tmp_path / str(begin), begin=begin)
+        found.append(apply(Perplexity(model=str(place)), batch_of(TEXTS))[0])
+        assert found[-1].equals(apply(Perplexity(model=str(other)), batch_of(TEXTS))[0])
+    assert not found[0].equals(found[1])

@@ -43,6 +43,21 @@ def test_the_score_is_the_probability_of_the_labels_together(tmp_path, loss, wan
         assert every[found["label"]] == pytest.approx(max(every.values()), abs=1e-6)
 
 
+def test_a_fasttext_model_that_is_replaced_is_loaded_anew(tmp_path):
+    path, found = tmp_path / "model.bin", []
+    for seed, labels in enumerate((("bad", "good"), ("one", "two", "three"))):
+        kind = Kind(num_labels=len(labels))
+        write(path, kind, seed, labels)
+        other = write(tmp_path / f"{seed}.bin", kind, seed, labels)
+        found.append(apply(Classifier(model=str(path), label=labels[0]), batch_of(TEXTS))[0])
+        same = apply(Classifier(model=str(other), label=labels[0]), batch_of(TEXTS))[0]
+        assert found[-1].equals(same)
+        assert set(found[-1]["label"].to_pylist()) <= set(labels)
+    assert not found[0].equals(found[1])
+    with pytest.raises(FilterConfigError, match="got the label 'bad'"):
+        load(Classifier(model=str(path), label="bad"))
+
+
 def test_any_label_of_a_real_model_has_its_probability_even_if_it_is_not_likely():
     every = by_fasttext(LID, TEXTS)
     for label in ("en", "de", "nl", "uk"):
@@ -188,3 +203,12 @@ def test_a_sequence_classifier_names_its_labels(tmp_path):
     folder = save_classifier(tmp_path, ["bad", "good"])
     with pytest.raises(FilterConfigError, match=r"the label 'great', want of the 2 .*: bad, good"):
         load(Classifier(model=str(folder), label="great"))
+
+
+def test_a_sequence_classifier_that_is_replaced_is_loaded_anew(tmp_path):
+    for labels in (["bad", "good"], ["one", "two"]):
+        save_classifier(tmp_path / "model", labels)
+        rule = Classifier(model=str(tmp_path / "model"), label=labels[0])
+        load(rule)
+        measured, _ = apply(rule, batch_of(TEXTS))
+        assert set(measured["label"].to_pylist()) <= set(labels)

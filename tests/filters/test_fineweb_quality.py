@@ -69,6 +69,11 @@ def page(num_sentences, num_open=0, num_short=0):
             "\n".join([f"{'w' * 20} {'w' * 20} {number}." for number in range(20)]),
             "line_end_word_ratio",
         ),
+        (
+            f"{SENTENCE}.\n\n\n\nThis-is-one-word-of-31-characters.",
+            "line_end_word_ratio",
+        ),  # 4 to 10
+        (f"{SENTENCE}.\n\n\nThis-is-one-word-of-31-characters.", None),  # 3 to 10
         ("", "terminal_line_ratio"),
         (" \n\t", "terminal_line_ratio"),
         (None, "terminal_line_ratio"),
@@ -92,6 +97,12 @@ def test_a_line_may_end_with_any_of_the_punctuation(end):
 def test_the_length_of_a_short_line_can_be_set():
     measured, _ = apply(FineWebQuality(short_line_chars=3), batch_of(["abc\nabcd\n文字列\n ab "]))
     assert measured["short_line_ratio"].to_pylist() == [0.75]
+
+
+def test_a_line_of_thirty_characters_is_short_and_one_of_thirty_one_is_not():
+    lines = ["a" * 29 + ".", "a" * 30 + ".", " " + "b" * 29 + ". "]
+    measured, _ = apply(RULE, batch_of(lines))
+    assert measured["short_line_ratio"].to_pylist() == [1.0, 0.0, 1.0]
 
 
 def test_what_fineweb_was_made_with_is_stricter_on_duplicates():

@@ -252,3 +252,19 @@ def test_an_instance_pickles_small_without_its_model():
     pickled = pickle.dumps(rule)
     assert len(pickled) < 1000
     assert pickle.loads(pickled) == rule
+
+
+def test_a_model_that_is_replaced_is_loaded_anew(tmp_path):
+    path, labels, found = tmp_path / "model.bin", (("en", "de"), ("fr", "ru")), []
+    for seed, names in enumerate(labels):
+        write(path, Kind(num_labels=2), seed, names)
+        other = write(tmp_path / f"{seed}.bin", Kind(num_labels=2), seed, names)
+        rule, same = (Language(languages=names, model=str(at), min_score=0) for at in (path, other))
+        load(rule)
+        found.append(apply(rule, batch_of([*SENTENCES.values()]))[0])
+        assert found[-1].equals(apply(same, batch_of([*SENTENCES.values()]))[0])
+    before, after = (set(measured["language"].to_pylist()) for measured in found)
+    assert before <= {"en", "de"}
+    assert after <= {"fr", "ru"}
+    with pytest.raises(FilterConfigError, match="got 'en' in keep"):
+        load(Language(languages=("en",), model=str(path)))

@@ -176,6 +176,59 @@ def test_texts_are_edited_alike_in_all_languages(counting):
         create({"use": "upper", "per_language": {"de": {"suffix": "?"}}})
 
 
+PERPLEXITY = {"use": "perplexity", "model": "m.arpa", "keep_buckets": ["head"]}
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"percentiles": [20.0, 50.0]}, r"got percentiles=\[20\.0, 50\.0\], which the fit of all"),
+        ({"min_documents_to_fit": 5}, "min_documents_to_fit=5, which the fit of all languages"),
+        ({"cutoffs": None}, "cutoffs=None, to be found by a fit, of which there is one"),
+    ],
+)
+@pytest.mark.parametrize("given", [{}, {"cutoffs": {"": [10.0, 20.0]}}])
+def test_no_language_has_a_fit_of_its_own(other, message, given):
+    with pytest.raises(FilterConfigError, match=rf"perplexity: per_language\.de: .*{message}"):
+        create({**PERPLEXITY, **given, "per_language": {"de": other}})
+
+
+def test_a_language_has_the_common_fit_or_cutoffs_of_its_own():
+    other = {
+        "de": {"keep_buckets": ["head", "middle"], "percentiles": [30.0, 60.0]},
+        "fr": {"cutoffs": {"": [1000.0, 2000.0]}},
+    }
+    spec = {**PERPLEXITY, "per_language": other}
+    rows = {
+        "perplexity": pa.array([10.0, 50.0, 90.0] * 3),
+        "bits_per_byte": pa.array([1.0] * 9),
+        "oov_rate": pa.array([0.0] * 9),
+        "language": pa.array(["en"] * 3 + ["de"] * 3 + ["fr"] * 3),
+    }
+    measured = pa.RecordBatch.from_pydict(rows)
+    assert create(spec)[1].needs_fit
+    fitted = create(spec)[1].fit(measured)
+    assert fitted["cutoffs"] == {"": pytest.approx((26.0, 50.0))}
+    rule = create({**spec, **fitted})[1]
+    assert not rule.needs_fit
+    assert rule.keep(measured).to_pylist() == [True, False, False, True, True, False] + [True] * 3
+
+
+def test_a_filter_that_edits_nothing_may_measure_otherwise_by_language():
+    spec = {"use": "boilerplate", "max_boilerplate_line_ratio": 0.0}
+    kinds = {"de": {"kinds": ["cookies"]}}
+    _, rule = create({**spec, "per_language": kinds})
+    batch = batch_of([("Home | Contact us", "en"), ("Home | Contact us", "de")])
+    assert edit(rule, batch) is batch
+    assert apply(rule, batch)[1].to_pylist() == [False, True]
+    for remove in (
+        {"remove": True, "per_language": kinds},
+        {"per_language": {"de": {"remove": True}}},
+    ):
+        with pytest.raises(FilterConfigError, match=r"per_language\.de: got .*texts are edited"):
+            create({**spec, **remove})
+
+
 def test_instances_pickle_and_are_equal_by_value():
     _, rule = create(SPEC)
     assert isinstance(rule, PerLanguage)

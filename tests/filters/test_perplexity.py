@@ -260,3 +260,18 @@ def test_an_instance_pickles_small_without_its_model(model):
     assert len(pickle.dumps(rule)) < 1000
     assert pickle.loads(pickle.dumps(rule)) == rule
     assert rule.files == (model,)
+
+
+def test_a_model_that_is_replaced_is_loaded_anew(tmp_path):
+    path = arpa.write_arpa(tmp_path / "lm.arpa")
+    batch = batch_of(["the cat sat ."])
+    before = apply(Perplexity(model=str(path)), batch)[0].to_pylist()[0]
+    contents = path.read_text().replace("-1.6\tcat", "-1.65\tdog").replace("the cat", "the dog")
+    contents = contents.replace("cat sat", "dog sat")
+    path.write_text(contents)
+    after = apply(Perplexity(model=str(path)), batch)[0].to_pylist()[0]
+    assert (before["oov_rate"], after["oov_rate"]) == (0.0, 0.25)
+    assert after["perplexity"] > before["perplexity"]
+    other = tmp_path / "other.arpa"
+    other.write_text(contents)
+    assert after == apply(Perplexity(model=str(other)), batch)[0].to_pylist()[0]

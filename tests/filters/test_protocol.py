@@ -15,6 +15,7 @@ from filters.protocol import (
     apply,
     as_filter,
     edit,
+    edits,
     first_failure,
     first_failures,
     load,
@@ -170,6 +171,21 @@ def test_bounds_and_their_first_failure_are_those_of_plain_python(rows, low, hig
             for rule, value, limit in failed
         ]
     )
+
+
+@pytest.mark.parametrize("says", [True, False])
+def test_a_filter_may_say_that_it_edits_nothing(says):
+    class Silent(Stub):
+        edits = says
+
+        def edit(self, batch):
+            calls.append(batch)
+            return batch
+
+    calls = []
+    assert edits(Silent()) == says
+    assert edit(Silent(), BATCH) is BATCH
+    assert len(calls) == says
 
 
 def test_failures_must_agree_with_the_decision():

@@ -14,6 +14,7 @@ from filters.length import Length
 from filters.protocol import signals
 from filters.use import keep_rows, mask
 from pipeline.manifest import Manifest
+from pipeline.plan import Plan
 from pipeline.refining import build_refinery
 from pipeline.sources.schema import DOCUMENT
 from tests.filters.engines import ENGINES, NO_RAY, start_ray
@@ -102,7 +103,7 @@ def kept_by_prepare(table, rules):
         for n, (text, name) in enumerate(zip(*table.to_pydict().values(), strict=True))
     ]
     documents = pa.RecordBatch.from_pylist(rows, schema=DOCUMENT)
-    return build_refinery(manifest, "a")(documents).kept["id"].to_pylist()
+    return build_refinery(Plan(manifest, Path(), Path()), "a")(documents).kept["id"].to_pylist()
 
 
 @pytest.mark.parametrize("engine", ENGINES)

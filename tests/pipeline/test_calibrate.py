@@ -60,7 +60,7 @@ def with_filters(plan: Plan, *specs: dict[str, Any]) -> Plan:
 def test_all_together_keep_what_a_run_keeps(plan: Plan, measured: Measurement) -> None:
     wanted = []
     for one in sample(plan, 10_000):
-        refined = build_refinery(plan.manifest, one.source)(one.documents)
+        refined = build_refinery(plan, one.source)(one.documents)
         wanted += refined.kept["id"].to_pylist()
     found = measured.documents.filter(measured.kept_by_all())["id"].to_pylist()
     assert found == wanted
@@ -149,6 +149,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "language": {"keep": ["en"], "min_margin": 0.1},
     "length": {"max_chars": 10, "max_words": 10},
     "perplexity": {"model": "m", "min_perplexity": 1.0, "max_perplexity": 9.0, "max_oov_rate": 0.1},
+    "regex": {"refuse": ["x"], "max_matches": 3},
     "toxicity": {"words": {"en": ["bad"]}, "max_listed_word_ratio": 0.1},
 }
 BOUNDED = [

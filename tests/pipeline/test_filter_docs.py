@@ -45,6 +45,13 @@ def test_a_page_names_every_parameter_signal_and_paper(name: str) -> None:
     assert known.documentation in text
 
 
+def test_a_page_says_whether_texts_are_always_edited() -> None:
+    edits = "- Edits: it changes texts before anything is measured"
+    assert f"{edits}." in page(describe("c4_quality"))
+    assert f"{edits}, if its parameters ask for it." in page(describe("boilerplate"))
+    assert "- Edits:" not in page(describe("length"))
+
+
 def test_pages_are_written_with_keep_rates_where_there_are_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

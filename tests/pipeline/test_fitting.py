@@ -8,11 +8,15 @@ import pytest
 from rich.console import Console
 
 from filters.errors import FilterError
+from pipeline import fitting
+from pipeline.fitting import refine
 from pipeline.manifest import load_manifest
-from pipeline.plan import Plan
+from pipeline.plan import Plan, RefineItem, refined_fingerprint
+from pipeline.records import Record
 from pipeline.refilter import finished_plan, refilter
 from pipeline.report.terminal import print_outcome
 from pipeline.run import run
+from pipeline.stage import Context
 from tests.pipeline.plugins import FITTED, MEASURED, Letter, NoReporter, register
 from tests.pipeline.test_refilter import context_of, prepare, prose, tree
 
@@ -106,6 +110,73 @@ def test_nothing_is_read_measured_or_fitted_twice(prose: Path) -> None:
     assert len(FITTED) == 3
 
 
+def interrupt_fit(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Let Ctrl-C come in the fit after so many."""
+    fit = Letter.fit
+    num_before = len(FITTED)
+
+    def interrupted(self: Letter, measured: pa.RecordBatch) -> dict[str, object]:
+        if len(FITTED) - num_before == after:
+            raise KeyboardInterrupt
+        return fit(self, measured)
+
+    monkeypatch.setattr(Letter, "fit", interrupted)
+
+
+def forget_fits(out: Path, source: str) -> None:
+    for path in (out / "state" / "fit").iterdir():
+        if json.loads(path.read_text())["counts"]["source"] == source:
+            path.unlink()
+
+
+def test_a_run_that_ends_between_the_fits_of_two_sources_goes_on_as_if_it_had_not(
+    prose: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(prose, UNFITTED, out="whole")
+    with monkeypatch.context() as patch:
+        interrupt_fit(patch, after=1)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(prose, UNFITTED)
+    FITTED.clear()
+    prepare(prose, UNFITTED)
+    assert len(FITTED) == 2
+    assert tree(prose / "out") == tree(prose / "whole")
+
+
+def test_a_fit_of_one_source_leaves_nothing_wrong_of_the_other_whose_fit_is_known(
+    prose: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(prose, UNFITTED)
+    before = tree(prose / "out")
+    forget_fits(prose / "out", "general")
+    with monkeypatch.context() as patch:
+        interrupt_fit(patch, after=0)  # what was refined for it stays
+        with pytest.raises(KeyboardInterrupt):
+            prepare(prose, UNFITTED)
+    forget_fits(prose / "out", "domain")
+    prepare(prose, UNFITTED)
+    assert tree(prose / "out") == before
+
+
+def test_only_sources_without_a_fit_are_refined_for_one_each_under_its_own_plan(
+    prose: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(prose, UNFITTED)
+    forget_fits(prose / "out", "general")
+    sources = []
+
+    def seen(context: Context, items: list[RefineItem]) -> dict[str, Record]:
+        sources.append({item.source for item in items})
+        for item in items:
+            named = refined_fingerprint(context.plan, item.source, item.measured)
+            assert item.fingerprint == named
+        return refine(context, items)
+
+    monkeypatch.setattr(fitting, "refine", seen)
+    prepare(prose, UNFITTED)
+    assert sources == [{"general"}, {"general"}, {"domain", "general"}]
+
+
 def test_a_changed_threshold_before_the_fit_fits_again_and_one_after_does_not(prose: Path) -> None:
     prepare(prose, UNFITTED)
     MEASURED.clear()
@@ -149,10 +220,11 @@ def test_without_a_document_nothing_is_fitted(prose: Path) -> None:
         ([3], "got list, want a mapping"),
     ],
 )
-def test_a_fit_that_breaks_the_contract_is_refused_by_the_filters_name(
+def test_a_fit_that_breaks_the_contract_is_refused_by_source_and_filter(
     prose: Path, monkeypatch: pytest.MonkeyPatch, values: object, message: str
 ) -> None:
     monkeypatch.setattr(Letter, "fit", lambda *_: values)
-    with pytest.raises(FilterError, match=rf"Letter\.fit: .*{message}"):
+    where = r"source domain: filter letter, fitted on \d+ documents: Letter\.fit: "
+    with pytest.raises(FilterError, match=rf"{where}.*{message}.* in the manifest"):
         prepare(prose, UNFITTED)
     assert not (prose / "out" / "shards").exists()

@@ -376,6 +376,51 @@ def test_what_is_no_threshold_is_refused_by_its_key(
     assert finished_plan(tmp_path, ["filters.1.minimum=3"]).manifest.filters[1]["minimum"] == 3
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["filters.1.minimum=3", "filters.1.letter=a"],
+            r"--set filters\.1\.letter=a: filters\.1\.letter is no threshold",
+        ),
+        (
+            ["filters.1.letter=a", "filters.1.minimum=3"],
+            r"--set filters\.1\.letter=a: filters\.1\.letter is no threshold",
+        ),
+        (
+            ["filters.3.min_words=5", "filters.3.per_language.de.min_words=5"],
+            r"--set filters\.3\.per_language\.de\.min_words=5: filters\.3 \(gopher_quality\) "
+            "has no per_language so far, .*languages.*not stored.*`prepare run`",
+        ),
+    ],
+)
+def test_of_several_overrides_of_a_filter_the_one_at_fault_is_named(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    manifest = prose_manifest(tmp_path / "tokenizer")
+    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(manifest))
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(UsageError, match=message) as refused:
+        finished_plan(tmp_path, overrides)
+    assert not ("per_language" in str(refused.value) and "is no threshold" in str(refused.value))
+
+
+def test_thresholds_that_are_valid_only_together_are_accepted(tmp_path: Path) -> None:
+    manifest = prose_manifest(tmp_path / "tokenizer")
+    manifest["filters"][3]["per_language"] = {"fr": {"min_words": 40}}
+    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(manifest))
+    (tmp_path / "run.json").write_text("{}")
+    overrides = [
+        "filters.3.min_words=200000",  # over the default max_words, until the next one
+        "filters.3.max_words=300000",
+        "filters.3.per_language.de={min_words: 300}",
+        "filters.3.per_language.de.min_words=250",
+    ]
+    spec = finished_plan(tmp_path, overrides).manifest.filters[3]
+    assert spec["per_language"] == {"fr": {"min_words": 40}, "de": {"min_words": 250}}
+    assert (spec["min_words"], spec["max_words"]) == (200000, 300000)
+
+
 def test_an_output_of_another_version_is_refused(
     prose: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,16 +109,17 @@ def test_an_unknown_signal_stops_the_run_before_any_work(
 def test_a_signal_must_be_known_of_each_source_with_strata(tmp_path: Path) -> None:
     path = write(tmp_path, {"by": "length.num_chars", "edges": [1]})
     manifest = load_manifest(path, ["filters.0.sources=[domain]"])
-    assert "length.num_chars" in known_signals(manifest, "domain")
+    plan = Plan(manifest, tmp_path, tmp_path / "out")
+    assert "length.num_chars" in known_signals(plan, "domain")
     with pytest.raises(ManifestError, match=r"of the source general .*strata\.sources without gen"):
-        check_strata(Plan(manifest, tmp_path, tmp_path / "out"))
+        check_strata(plan)
     only = load_manifest(path, ["filters.0.sources=[domain]", "strata.sources=[domain]"])
     check_strata(Plan(only, tmp_path, tmp_path / "out"))
 
 
 def test_signals_are_numbers_that_describe_a_document(tmp_path: Path) -> None:
     manifest = load_manifest(write(tmp_path, {"by": "num_bytes", "edges": [1]}))
-    known = known_signals(manifest, "domain")
+    known = known_signals(Plan(manifest, tmp_path, tmp_path / "out"), "domain")
     assert {"gopher_quality.alpha_word_ratio", "pii.num_pii_email", "num_bytes"} <= set(known)
     assert not {"language.language", "source_row", "key", "text"} & set(known)
 
