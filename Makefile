@@ -9,7 +9,7 @@ PEERS := build/peers
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: setup demo test test-slow lint format schema filter-docs lmplz bench bench-filters bench-train forgetting clean
+.PHONY: setup demo test test-slow lint format schema filter-docs lmplz bench bench-filters bench-dedup bench-dedup-quality bench-train forgetting clean
 
 setup: $(VENV)/.ready
 
@@ -70,6 +70,21 @@ bench-filters: setup $(PEERS)/.ready
 $(PEERS)/.ready:
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet 'datatrove==0.10.*' nltk spacy fasttext-numpy2 tldextract
+	touch $@
+
+# Against all pairs compared one by one: CORPUS=DIR holds docs-*.jsonl.zst with the field `text`.
+bench-dedup-quality: setup
+	$(BIN)/python -m benchmarks.dedup.quality --corpus $(CORPUS)
+
+# CORPUS=DIR as above, its files perhaps as Parquet; PARTS=signatures,whole,synthetic,identical.
+bench-dedup: setup $(PEERS)/.ready-dedup
+	$(BIN)/python -m benchmarks.dedup --corpus $(CORPUS) --peer $(PEERS)/bin/python \
+	  $(if $(PARTS),--parts $(PARTS))
+
+# datatrove hashes strings, as xxhash did before its version 4.
+$(PEERS)/.ready-dedup: $(PEERS)/.ready
+	$(PEERS)/bin/python -m pip install --quiet 'xxhash<4' orjson pyarrow tokenizers \
+	  'text-dedup==0.4.0' 'rensa==0.5.0'
 	touch $@
 
 # Beside transformers.Trainer, on the same rows of the same shards. With a GPU: benchmarks.gpu.

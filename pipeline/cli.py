@@ -18,6 +18,8 @@ from rich.console import Console
 from filters.errors import FilterError, FilterLoadError
 from pipeline.calibration.command import add_calibrate
 from pipeline.errors import PrepareError, WorkerError
+from pipeline.explaining.command import add_duplicates, add_explain
+from pipeline.index.command import add_index
 from pipeline.ngrams.command import add_fit_lm
 
 PLAIN_WIDTH = 100  # of tables in a file or a pipe: the longest rule in one line
@@ -67,6 +69,9 @@ def build_parser() -> argparse.ArgumentParser:
     verify.set_defaults(command=_verify)
     add_fit_lm(commands, _num_bytes)
     add_calibrate(commands, _console)
+    add_explain(commands, _console)
+    add_duplicates(commands, _console)
+    add_index(commands, _console)
     filters = commands.add_parser("filters", help="list the filters, or document one")
     filters.add_argument("name", nargs="?", metavar="NAME")
     filters.add_argument(

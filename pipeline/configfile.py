@@ -103,6 +103,8 @@ def _message(
 ) -> str:
     lines = []
     for detail in errors:
+        if detail["type"] == "default_factory_not_called":
+            continue  # it follows from the value that another error is about
         location = tuple(part for part in detail["loc"] if not _is_tag(root, part))
         field = ".".join(map(str, location)) or "(top level)"
         override = next((o for o in overrides if _overlap(o.partition("=")[0], field)), None)

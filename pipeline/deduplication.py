@@ -1,7 +1,7 @@
 """Deduplication from the driver's side: rounds of candidates and verification, then one decision.
 
-Beam has no loop, so each round is a pipeline of its own. What the driver holds is the verified
-pairs, 56 bytes each: the duplicates of a corpus, not the corpus.
+Beam has no loop, so each round is a pipeline of its own. What the driver holds is the pairs that
+are similar, 64 bytes each: the duplicates of a corpus, not the corpus.
 """
 
 import shutil
@@ -13,8 +13,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dedup.candidates import Open, no_edges, unresolved
-from pipeline.dedup.survivors import Removals, Verified, add, decide, no_removals
+from pipeline.dedup.candidates import Open, unresolved
+from pipeline.dedup.survivors import (
+    LEAK_SIMILARITY,
+    Removals,
+    Verified,
+    chosen,
+    concatenated,
+    decide,
+    no_removals,
+    nothing_verified,
+)
 from pipeline.files import arrow_writer, atomic
 from pipeline.graph.deduplicate import (
     FindCandidates,
@@ -25,11 +34,14 @@ from pipeline.graph.deduplicate import (
     reelect_partition,
 )
 from pipeline.graph.each import EachItem
-from pipeline.graph.verify_pairs import VerifyItem, read_verified, verify_file
-from pipeline.plan import RefineItem
+from pipeline.graph.verify_pairs import VerifyItem, read_verified, take_column, verify_file
+from pipeline.indexing import index_identity, remove_indexed
+from pipeline.plan import Plan, RefineItem
 from pipeline.records import Record, code_fingerprint, fingerprint
 from pipeline.refined import refined_paths
 from pipeline.removal_table import write_removals
+from pipeline.removals import ROW_BITS
+from pipeline.splits import validation_mask
 from pipeline.stage import Context, run_stage
 
 MAX_ROUNDS = 5
@@ -39,12 +51,17 @@ PARTITIONS_PER_RANGE = 2
 MAX_RANGES = 1 << 12
 
 
+def _nothing() -> np.ndarray:
+    return np.zeros(0, np.uint64)
+
+
 @dataclass(slots=True)
 class Rounds:
     """What the rounds have found so far."""
 
-    verified: Verified = field(default_factory=lambda: Verified(no_edges(), np.zeros(0)))
+    verified: Verified = field(default_factory=nothing_verified)
     removals: Removals = field(default_factory=no_removals)
+    held_out: np.ndarray = field(default_factory=_nothing)  # documents that validate, ascending
     num_pairs: int = 0
     num_rounds: int = 0
     num_unresolved: int = 0
@@ -63,17 +80,20 @@ def deduplicate(
         return done
     folder = f"dedup/{key}"
     _write_file_list(context, items, plan.out / folder)
-    rounds = _run_rounds(context, folder, refined)
+    num_ranges = _num_ranges(context, refined)
+    indexed = remove_indexed(context, items, folder, num_ranges)
+    rounds = _run_rounds(context, items, folder, num_ranges)
     table = plan.out / folder / "removals.arrow"
-    counts = write_removals(plan, items, rounds.verified, rounds.removals, table)
+    counts = write_removals(plan, items, rounds.removals, indexed.removals, table)
     counts |= {
+        **indexed.counts,
         "num_pairs": rounds.num_pairs,
         "num_rounds": rounds.num_rounds,
         "num_unresolved": rounds.num_unresolved,
     }
     record = store.commit(key, {"removals": table}, counts, time.monotonic() - started)
-    for path in (plan.out / folder).glob("round-*"):
-        shutil.rmtree(path)
+    for path in [*(plan.out / folder).glob("round-*"), plan.out / folder / "indexed"]:
+        shutil.rmtree(path, ignore_errors=True)
     return record
 
 
@@ -83,10 +103,12 @@ def _dedup_fingerprint(context: Context, items: Sequence[RefineItem]) -> str:
     return fingerprint(
         [item.fingerprint for item in items],
         {source.name: source.validation_fraction for source in manifest.sources},
-        manifest.dedup.model_dump(mode="json"),
+        manifest.dedup.model_dump(mode="json", exclude={"index"}),
+        index_identity(context.plan),
         code_fingerprint("pipeline/dedup", "pipeline/deduplication.py", "pipeline/splits.py")
         + code_fingerprint("pipeline/graph/deduplicate.py", "pipeline/graph/verify_pairs.py")
-        + code_fingerprint("pipeline/removal_table.py"),
+        + code_fingerprint("pipeline/graph/hash_rows.py")
+        + code_fingerprint("pipeline/removal_table.py", "pipeline/removals.py"),
     )
 
 
@@ -100,16 +122,19 @@ def _write_file_list(context: Context, items: Sequence[RefineItem], folder: Path
         writer.write_table(pa.table(columns, schema=types))
 
 
-def _run_rounds(context: Context, folder: str, refined: dict[str, Record]) -> Rounds:
+def _run_rounds(
+    context: Context, items: Sequence[RefineItem], folder: str, num_ranges: int
+) -> Rounds:
     rounds = Rounds()
     config = context.plan.manifest.dedup
     if not config.exact and config.minhash is None:
         return rounds
-    partitions = _find_candidates(context, folder, refined)
+    partitions = _find_candidates(context, folder, num_ranges)
     while any(record["counts"]["num_edges"] for record in partitions):
         rounds.num_rounds += 1
-        _verify(context, folder, rounds, partitions)
-        rounds.removals = decide(rounds.verified, config.threshold)
+        fresh = _verify(context, folder, rounds, partitions)
+        rounds.held_out = np.union1d(rounds.held_out, _held_out(context.plan, items, fresh))
+        rounds.removals = decide(rounds.verified, config.threshold, rounds.held_out)
         _save_removed(context.plan.out / folder / f"round-{rounds.num_rounds}", rounds.removals)
         if rounds.num_rounds == MAX_ROUNDS:
             rounds.num_unresolved = _num_unresolved(context, rounds, partitions)
@@ -118,14 +143,18 @@ def _run_rounds(context: Context, folder: str, refined: dict[str, Record]) -> Ro
     return rounds
 
 
-def _find_candidates(context: Context, folder: str, refined: dict[str, Record]) -> list[Record]:
-    """First round: the shuffle, in as many ranges as the memory budget asks for."""
+def _num_ranges(context: Context, refined: dict[str, Record]) -> int:
+    """Ranges of hashes, as many as the memory budget asks for."""
     config = context.plan.manifest.dedup
     num_documents = sum(record["counts"]["num_kept"] for record in refined.values())
     num_bands = config.minhash.bands if config.minhash else 0
-    num_ranges = num_shuffle_rounds(
+    return num_shuffle_rounds(
         num_documents * (num_bands + 1), context.memory_bytes, context.runner.num_workers
     )
+
+
+def _find_candidates(context: Context, folder: str, num_ranges: int) -> list[Record]:
+    """First round: the shuffle, a range at a time."""
     num_partitions = num_ranges * PARTITIONS_PER_RANGE
     ranges = [
         PartitionRange(
@@ -157,12 +186,14 @@ def _by_partition(records: dict[str, Record]) -> list[Record]:
     return sorted(records.values(), key=lambda record: int(record["counts"]["partition"]))
 
 
-def _verify(context: Context, folder: str, rounds: Rounds, partitions: Sequence[Record]) -> None:
+def _verify(
+    context: Context, folder: str, rounds: Rounds, partitions: Sequence[Record]
+) -> Verified:
     """Verify the pairs of one round, file by file, and add them to the verified ones."""
-    by_file: dict[int, list[int]] = {}
+    by_file: dict[int, list[str]] = {}
     for record in partitions:
         for file in record["counts"]["num_edges_by_file"]:
-            by_file.setdefault(int(file), []).append(record["counts"]["partition"])
+            by_file.setdefault(int(file), []).append(record["outputs"]["edges"]["path"])
     names = [record["fingerprint"] for record in partitions]
     work = [
         VerifyItem(
@@ -177,11 +208,30 @@ def _verify(context: Context, folder: str, rounds: Rounds, partitions: Sequence[
     label = f"verify {rounds.num_rounds}"
     transform = EachItem(verify_file, plan=context.plan)
     records = run_stage(context, "verify", transform, work, label=label)
-    for item in work:
-        output = records[item.fingerprint]["outputs"]["verified"]
-        fresh = read_verified(context.plan.out / output["path"])
-        rounds.num_pairs += len(fresh.similarity)
-        rounds.verified = add(rounds.verified, fresh)
+    outputs = [records[item.fingerprint]["outputs"]["verified"] for item in work]
+    fresh = concatenated(read_verified(context.plan.out / output["path"]) for output in outputs)
+    rounds.num_pairs += len(fresh.similarity)
+    least = min(LEAK_SIMILARITY, context.plan.manifest.dedup.threshold)
+    fresh = chosen(fresh, np.maximum(fresh.similarity, fresh.reverse) >= least)
+    rounds.verified = concatenated([rounds.verified, fresh])
+    return fresh
+
+
+def _held_out(plan: Plan, items: Sequence[RefineItem], verified: Verified) -> np.ndarray:
+    """Documents of pairs similar enough to leak that validate, if they stay; ascending uint64."""
+    fractions = np.array([plan.source(item.source).validation_fraction for item in items])
+    similar = np.maximum(verified.similarity, verified.reverse) >= LEAK_SIMILARITY
+    docs = np.union1d(verified.edges.hub[similar], verified.edges.member[similar])
+    fraction = fractions[(docs >> np.uint64(ROW_BITS)).astype(np.int64)]
+    docs, fraction = docs[fraction > 0], fraction[fraction > 0]
+    if not len(docs):
+        return docs
+    kept = [refined_paths(plan.out, item.source, item.fingerprint)["kept"] for item in items]
+    hashes = take_column(kept, docs, "text_hash")
+    validates = np.zeros(len(docs), np.bool_)
+    for one in np.unique(fraction):
+        validates |= validation_mask(hashes, one) & (fraction == one)
+    return docs[validates]
 
 
 def _save_removed(folder: Path, removals: Removals) -> None:
@@ -197,7 +247,8 @@ def _reelect(
     for record in partitions:
         if record["counts"]["num_open"]:
             key = fingerprint(folder, "reelect", number, record["fingerprint"])
-            work.append(ReelectItem(folder, record["counts"]["partition"], number, key))
+            path = record["outputs"]["open"]["path"]
+            work.append(ReelectItem(folder, path, record["counts"]["partition"], number, key))
     transform, label = EachItem(reelect_partition, plan=context.plan), f"candidates {number}"
     return _by_partition(run_stage(context, "candidates", transform, work, label=label))
 

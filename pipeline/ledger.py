@@ -24,6 +24,7 @@ class SourceLedger:
     num_read_bytes: int = 0
     num_kept: int = 0
     num_kept_bytes: int = 0
+    num_undated: int = 0  # documents, kept or dropped, without a date in their `date_field`
     dropped: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
     quarantined_files: Counter[str] = field(default_factory=Counter)
@@ -42,6 +43,7 @@ class SourceLedger:
         self.num_read_bytes += counts["num_read_bytes"]
         self.num_kept += counts["num_kept"]
         self.num_kept_bytes += counts["num_kept_bytes"]
+        self.num_undated += counts["num_undated"]
         for name in ("dropped", "quarantined", "quarantined_files", "changes"):
             getattr(self, name).update(counts[name])
 

@@ -18,7 +18,9 @@ from pydantic import (
 
 from filters.registry import create
 from pipeline.configfile import Config, load
+from pipeline.decontamination.config import EvaluationSet
 from pipeline.dedup.config import DedupConfig
+from pipeline.edits.config import EditsConfig
 from pipeline.errors import ManifestError
 from pipeline.sources.config import SourceConfig
 from pipeline.strata import StrataConfig
@@ -68,10 +70,16 @@ class Manifest(Config):
     sources: tuple[SourceConfig, ...] = Field(min_length=1, description="What is read.")
     clean: CleanConfig = Field(default_factory=CleanConfig, description="Text repair.")
     pii: PiiConfig = Field(default_factory=PiiConfig, description="Anonymisation.")
+    edits: EditsConfig | None = Field(
+        default=None, description="What repeats across documents, dropped before the filters."
+    )
     filters: tuple[FilterSpec, ...] = Field(
         default=(),
         description="In order; each names a plugin by `use` and, if not for all, its `sources`; "
         "the rest is the plugin's parameters.",
+    )
+    decontaminate: tuple[EvaluationSet, ...] = Field(
+        default=(), description="Evaluation sets whose items no document may hold."
     )
     dedup: DedupConfig = Field(default_factory=DedupConfig, description="Deduplication.")
     tokenizer: TokenizerConfig = Field(description="A Hugging Face tokenizer.")
@@ -89,6 +97,15 @@ class Manifest(Config):
         if twice:
             raise ValueError(f"two sources are called {', '.join(twice)}; want a name once each")
         return sources
+
+    @field_validator("decontaminate")
+    @classmethod
+    def _unique_sets(cls, sets: tuple[EvaluationSet, ...]) -> tuple[EvaluationSet, ...]:
+        names = [one.name for one in sets]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two sets are called {', '.join(twice)}; want a name once each")
+        return sets
 
     @model_validator(mode="after")
     def _filters_name_sources(self) -> Self:
@@ -113,6 +130,15 @@ class Manifest(Config):
                 meant = f" (did you mean {close[0]!r}?)" if close else ""
                 raise ValueError(f"sources: {name!r}{meant} is none; want of {', '.join(known)}")
         return strata
+
+    @model_validator(mode="after")
+    def _newest_has_dates(self) -> Self:
+        if "newest" in self.dedup.survivor and not any(s.date_field for s in self.sources):
+            raise ValueError(
+                "dedup.survivor: 'newest' compares dates, and no source has a date_field; want "
+                "the field of a date in one source at least, or no 'newest'"
+            )
+        return self
 
     def strata_of(self, source: str) -> StrataConfig | None:
         """The strata of one source, or None where its documents are not parted."""

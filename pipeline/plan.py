@@ -34,6 +34,19 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True)
+class EditTable:
+    """What repeats across the texts of the corpus, as `refine` cuts it out."""
+
+    fingerprint: str
+    contents: str  # hash of its files: whether texts change depends on nothing else
+
+    @property
+    def folder(self) -> str:
+        """Relative to the output directory."""
+        return f"edits/{self.fingerprint}"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A manifest with its folders resolved; pickled to every worker."""
 
@@ -41,6 +54,13 @@ class Plan:
     base: Path
     out: Path
     fits: tuple[Fit, ...] = ()
+    edits: EditTable | None = None
+    evaluation_sets: str | None = None  # fingerprint of the table of `decontaminate`
+
+    @property
+    def edits_folder(self) -> Path | None:
+        """Where the table of `edits` is, if there is one."""
+        return None if self.edits is None else self.out / self.edits.folder
 
     def filters_of(self, source: str) -> list[dict[str, Any]]:
         """The filters of one source, in order, with the thresholds that were fitted.
@@ -81,6 +101,16 @@ class SpoolItem:
 
 
 @dataclass(frozen=True, slots=True)
+class TextItem:
+    """What a `RefineItem` reads, before anything is edited or measured."""
+
+    source: str
+    slices: tuple[Slice, ...]
+    chunk: str | None
+    fingerprint: str  # of what is read and of what decides its texts before edits
+
+
+@dataclass(frozen=True, slots=True)
 class RefineItem:
     """Slices of files, or one chunk of a spooled file, refined into one set of files.
 
@@ -112,17 +142,29 @@ def measuring_settings(plan: Plan, source: SourceConfig) -> str:
         source.model_dump(mode="json", exclude={"validation_fraction"}),
         manifest.clean.model_dump(mode="json"),
         manifest.pii.model_dump(mode="json"),
+        None if manifest.edits is None else manifest.edits.model_dump(mode="json"),
+        None if plan.edits is None else plan.edits.contents,
         [
             {**measuring(spec), "from": _releases(spec["use"])}
             for spec in manifest.filters_of(source.name)
         ],
         file_hashes(manifest.filters_of(source.name), plan.base),
-        manifest.dedup.model_dump(mode="json"),
+        manifest.dedup.model_dump(mode="json", exclude={"index"}),
+        _decontaminating(plan),
         manifest.limits.max_document_bytes,
         code_fingerprint("pipeline/sources", "pipeline/text", "pipeline/dedup", "filters")
+        + code_fingerprint("pipeline/edits")
         + code_fingerprint("pipeline/refined.py", "pipeline/refining.py", "pipeline/keys.py")
-        + code_fingerprint("pipeline/graph/refine.py"),
+        + code_fingerprint("pipeline/graph/refine.py", "pipeline/dates.py", "pipeline/arrow.py"),
     )
+
+
+def _decontaminating(plan: Plan) -> list[Any]:
+    """What the evaluation sets decide: their n-grams, what a match is, and what follows from it."""
+    if plan.evaluation_sets is None:
+        return []
+    rules = [(one.name, one.min_overlap, one.action) for one in plan.manifest.decontaminate]
+    return [plan.evaluation_sets, rules, code_fingerprint("pipeline/decontamination")]
 
 
 def _releases(name: str) -> list[str]:
@@ -145,6 +187,16 @@ def read_settings(plan: Plan, source: SourceConfig) -> str:
         source.model_dump(mode="json", exclude={"validation_fraction", "priority"}),
         plan.manifest.limits.max_document_bytes,
         code_fingerprint("pipeline/sources"),
+    )
+
+
+def text_settings(plan: Plan, source: SourceConfig) -> str:
+    """Fingerprint of all that decides the texts of a source before edits."""
+    return fingerprint(
+        read_settings(plan, source),
+        plan.manifest.clean.model_dump(mode="json"),
+        plan.manifest.pii.model_dump(mode="json"),
+        code_fingerprint("pipeline/text", "pipeline/refining.py"),
     )
 
 
@@ -173,22 +225,41 @@ def refine_items(
     `spooled` holds the records of the inputs that were spooled.
     """
     items = []
-    slices: tuple[Slice, ...]
-    chunk: str | None
+    settings = {name: measuring_settings(plan, plan.source(name)) for name in inputs}
+    for item in _items(plan, inputs, hashes, spooled, settings):
+        name, measured = item.source, item.fingerprint
+        key = refined_fingerprint(plan, name, measured)
+        items.append(RefineItem(name, item.slices, item.chunk, settings[name], measured, key))
+    return items
+
+
+def text_items(
+    plan: Plan,
+    inputs: dict[str, list[Input]],
+    hashes: dict[Place, str],
+    spooled: dict[Place, Record],
+) -> list[TextItem]:
+    """What all items of `refine` read, in their order."""
+    settings = {name: text_settings(plan, plan.source(name)) for name in inputs}
+    return list(_items(plan, inputs, hashes, spooled, settings))
+
+
+def _items(
+    plan: Plan,
+    inputs: dict[str, list[Input]],
+    hashes: dict[Place, str],
+    spooled: dict[Place, Record],
+    settings: dict[str, str],
+) -> Iterator[TextItem]:
+    """What is read, with a fingerprint of it and of the settings of its source."""
     for name, files in inputs.items():
-        settings = measuring_settings(plan, plan.source(name))
         chunks = {path: record for (source, path), record in spooled.items() if source == name}
         for group in _groups(plan.reader(name), files, chunks):
             if isinstance(group, str):
-                measured, slices, chunk = fingerprint(settings, group), (), group
-            else:
-                parts = [
-                    (s.input.relative, s.start, s.end, hashes[name, s.input.path]) for s in group
-                ]
-                measured, slices, chunk = fingerprint(settings, parts), group, None
-            key = refined_fingerprint(plan, name, measured)
-            items.append(RefineItem(name, slices, chunk, settings, measured, key))
-    return items
+                yield TextItem(name, (), group, fingerprint(settings[name], group))
+                continue
+            parts = [(s.input.relative, s.start, s.end, hashes[name, s.input.path]) for s in group]
+            yield TextItem(name, group, None, fingerprint(settings[name], parts))
 
 
 def _groups(

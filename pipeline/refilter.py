@@ -15,10 +15,13 @@ from filters.errors import FilterConfigError
 from filters.per_language import KEY as LANGUAGES_KEY
 from filters.registry import NAME_KEY, describe, measuring
 from pipeline.configfile import set_value
+from pipeline.decontamination.sets import STAGE as DECONTAMINATE
+from pipeline.editing import STAGE as EDITS
 from pipeline.errors import PrepareError, UsageError
 from pipeline.fitting import refine_all
+from pipeline.indexing import opened
 from pipeline.manifest import SOURCES_KEY, load_manifest, plugin_spec
-from pipeline.plan import Plan, RefineItem, measuring_settings, refined_fingerprint
+from pipeline.plan import EditTable, Plan, RefineItem, measuring_settings, refined_fingerprint
 from pipeline.records import Record
 from pipeline.run import MANIFEST_NAME, RUN_NAME, Outcome, check_filters, complete
 from pipeline.stage import Context, locked
@@ -42,8 +45,31 @@ def finished_plan(out: Path, overrides: Sequence[str]) -> Plan:
     for override in overrides:  # one after the other, so that the one at fault is named
         set_value(changed, override, UsageError)
         _check_is_threshold(override, before.filters, changed["filters"])
-    base = json.loads((out / RUN_NAME).read_text(encoding="utf-8")).get("base", ".")
-    return Plan(after, (out / base).resolve(), out.resolve())
+    run = json.loads((out / RUN_NAME).read_text(encoding="utf-8"))
+    table = next(iter(run.get(DECONTAMINATE, ())), None)
+    base = (out / run.get("base", ".")).resolve()
+    plan = Plan(after, base, out.resolve(), evaluation_sets=table, edits=_edit_table(run))
+    _check_tables(plan)
+    return plan
+
+
+def _edit_table(run: dict[str, Any]) -> EditTable | None:
+    table = run.get("edit_table")
+    return None if table is None else EditTable(**table)
+
+
+def _check_tables(plan: Plan) -> None:
+    """Raise `PrepareError` where a table is gone that documents are refined with."""
+    tables = {
+        DECONTAMINATE: plan.evaluation_sets,
+        EDITS: None if plan.edits is None else plan.edits.fingerprint,
+    }
+    for stage, key in tables.items():
+        if key is not None and plan.records(stage).load(key) is None:
+            raise PrepareError(
+                f"{plan.out}/{stage}: the table {key} is gone or damaged; use `prepare run`, which "
+                "makes it again"
+            )
 
 
 def _check_names_a_filter(override: str) -> None:
@@ -90,7 +116,7 @@ def refilter(context: Context) -> Outcome:
     """Filter the documents of a finished output again, and do what follows."""
     out = context.plan.out
     check_filters(context.plan)
-    with locked(out):
+    with locked(out), opened(context.plan):
         context.runner.start()
         identity = saved_tokenizer(out) or resolve_tokenizer(
             context.plan.manifest.tokenizer, context.plan.base, out

@@ -25,7 +25,7 @@ from filters.protocol import FAILURES
 from pipeline.arrow import num_value_bytes
 from pipeline.errors import PrepareError
 from pipeline.files import arrow_writer
-from pipeline.refining import ITEM_ROW, Refined, Refinery
+from pipeline.refining import DATE, ITEM_ROW, Refined, Refinery
 from pipeline.sources.schema import DOCUMENT, QUARANTINE, Rows
 
 CHANGES = ("clean.", "pii.", "edited.")  # columns that count what was done to a text
@@ -109,6 +109,8 @@ class RefinedWriter:
         self._quarantined_files.update(_value_counts(rows.quarantined["source_path"]))
 
     def _count_changes(self, batch: pa.RecordBatch) -> None:
+        if DATE in batch.schema.names:
+            self._counts["num_undated"] += batch[DATE].null_count
         for name in batch.schema.names:
             if name.startswith(CHANGES):
                 self._changes[name] += pc.sum(batch[name]).as_py() or 0
@@ -124,6 +126,7 @@ class RefinedWriter:
             "num_read_bytes": 0,
             "num_kept": 0,
             "num_kept_bytes": 0,
+            "num_undated": 0,  # of kept and dropped, where the source has a `date_field`
             **self._counts,
             "dropped": dict(self._dropped),
             "quarantined": dict(self._quarantined),

@@ -1,4 +1,4 @@
-"""From verified pairs to the removal table: who goes, for whom, and by which rule."""
+"""From the decision to the removal table: who goes, for whom, and by which rule."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,19 +7,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.dedup.survivors import Removals, Verified, no_removals
+from pipeline.dedup.survivors import LEAK_SIMILARITY, Removals
 from pipeline.files import arrow_writer
-from pipeline.graph.verify_pairs import MIN_SIMILARITY, take_column
+from pipeline.graph.verify_pairs import take_column
 from pipeline.plan import Plan, RefineItem
 from pipeline.refined import refined_paths
-from pipeline.removals import EXACT, LEAK, NEAR, REMOVALS, ROW_BITS
-from pipeline.splits import validation_mask
+from pipeline.removals import (
+    CONTAINED,
+    EXACT,
+    LEAK,
+    METHOD_EXACT,
+    NEAR,
+    REMOVALS,
+    verified_method,
+)
 
 
 def write_removals(
-    plan: Plan, items: Sequence[RefineItem], verified: Verified, removals: Removals, path: Path
+    plan: Plan,
+    items: Sequence[RefineItem],
+    removals: Removals,
+    indexed: pa.Table,
+    path: Path,
 ) -> dict[str, int]:
-    """Write the table, sorted by document; returns the number of rows by rule."""
+    """Write the table, sorted by document, and with the rows of what went for other corpora.
+
+    Returns the number of rows of this corpus by rule. `pipeline/removals.py` has the columns.
+    """
     files = [refined_paths(plan.out, item.source, item.fingerprint) for item in items]
     kept = [paths["kept"] for paths in files]
     signatures = [paths["signatures"] for paths in files]
@@ -28,96 +42,44 @@ def write_removals(
         column_of(signatures, removals.survivor, "exact", pa.uint64()),
     )
     same = exact.to_numpy(zero_copy_only=False) & (removals.similarity == 1.0)
-    rules = np.where(same, EXACT, NEAR)
-    leaks = validation_leaks(plan, items, kept, verified, removals)
-    docs = np.concatenate([removals.doc, leaks.doc])
-    order = np.argsort(docs)
+    rules = np.where(same, EXACT, CONTAINED if plan.manifest.dedup.by_containment else NEAR)
+    rules = np.where(removals.is_leak, LEAK, rules)
     threshold = plan.manifest.dedup.threshold
-    table = _table(
-        kept,
-        docs[order],
-        np.concatenate([removals.survivor, leaks.survivor])[order],
-        np.concatenate([removals.similarity, leaks.similarity])[order],
-        np.concatenate([rules, np.full(len(leaks.doc), LEAK)])[order],
-        np.concatenate([np.full(len(rules), threshold), np.full(len(leaks.doc), MIN_SIMILARITY)])[
-            order
-        ],
-    )
+    thresholds = np.where(removals.is_leak, LEAK_SIMILARITY, threshold)
+    table = _table(kept, removals, rules, thresholds)
+    table = table.append_column("method", _methods(plan, table["rule"]))
+    for name in ("survivor_id", "corpus"):  # those are told of other corpora only
+        table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
+    table = pa.concat_tables([table.cast(REMOVALS), indexed])
     with arrow_writer(path, REMOVALS) as writer:
-        writer.write_table(table)
+        writer.write_table(table.take(pc.sort_indices(table["doc"])).combine_chunks())
     return {
-        "num_exact": int(same.sum()),
-        "num_near": int((~same).sum()),
-        "num_leaks": len(leaks.doc),
+        "num_exact": int((rules == EXACT).sum()),
+        "num_near": int(((rules != EXACT) & (rules != LEAK)).sum()),
+        "num_leaks": int((rules == LEAK).sum()),
     }
 
 
-def validation_leaks(
-    plan: Plan,
-    items: Sequence[RefineItem],
-    kept: list[Path],
-    verified: Verified,
-    removals: Removals,
-) -> Removals:
-    """Validation documents that are verified similar, from 0.5 on, to one that trains."""
-    pairs = verified.similarity >= MIN_SIMILARITY
-    fractions = np.array([plan.source(item.source).validation_fraction for item in items])
-    one, two = verified.edges.hub[pairs], verified.edges.member[pairs]
-    docs = np.setdiff1d(np.union1d(one, two), removals.doc)
-    if not fractions.any() or not len(docs):
-        return no_removals()
-    hashes = take_column(kept, docs, "text_hash")
-    held_out = _held_out(hashes, fractions[(docs >> np.uint64(ROW_BITS)).astype(np.int64)])
-    found = [
-        _leaks(docs, held_out, here, there, verified.similarity[pairs])
-        for here, there in ((one, two), (two, one))
-    ]
-    leak, other, similarity = (np.concatenate(column) for column in zip(*found, strict=True))
-    # Of several training documents the most similar is the evidence, then the first.
-    order = np.lexsort((other, -similarity, leak))
-    leak, first = np.unique(leak[order], return_index=True)
-    return Removals(leak, other[order][first], similarity[order][first])
-
-
-def _held_out(hashes: pa.Array, fractions: np.ndarray) -> np.ndarray:
-    held_out = np.zeros(len(hashes), bool)
-    for fraction in np.unique(fractions):
-        held_out |= validation_mask(hashes, fraction) & (fractions == fraction)
-    return held_out
-
-
-def _leaks(
-    docs: np.ndarray,
-    held_out: np.ndarray,
-    here: np.ndarray,
-    there: np.ndarray,
-    similarity: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs whose first document stays and validates, and whose second stays and trains."""
-    chosen = np.isin(here, docs[held_out]) & np.isin(there, docs[~held_out])
-    return here[chosen], there[chosen], similarity[chosen]
-
-
 def _table(
-    kept: list[Path],
-    docs: np.ndarray,
-    survivors: np.ndarray,
-    similarity: np.ndarray,
-    rules: np.ndarray,
-    thresholds: np.ndarray,
+    kept: list[Path], removals: Removals, rules: np.ndarray, thresholds: np.ndarray
 ) -> pa.Table:
     key = REMOVALS.field("key").type
     columns = [
-        pa.array(docs, pa.uint64()),
-        column_of(kept, docs, "key", key),
-        column_of(kept, docs, "text_hash", key),
-        pa.array(survivors, pa.uint64()),
-        column_of(kept, survivors, "key", key),
-        pa.array(similarity, pa.float64()),
+        pa.array(removals.doc, pa.uint64()),
+        column_of(kept, removals.doc, "key", key),
+        column_of(kept, removals.doc, "text_hash", key),
+        pa.array(removals.survivor, pa.uint64()),
+        column_of(kept, removals.survivor, "key", key),
+        pa.array(removals.similarity, pa.float64()),
         pa.array(rules.tolist(), pa.string()),
         pa.array(thresholds, pa.float64()),
     ]
-    return pa.table(columns, schema=REMOVALS)
+    return pa.table(columns, names=REMOVALS.names[: len(columns)])
+
+
+def _methods(plan: Plan, rules: pa.ChunkedArray) -> pa.ChunkedArray:
+    same = pc.equal(rules, EXACT)
+    return pc.if_else(same, METHOD_EXACT, verified_method(plan.manifest.dedup))
 
 
 def column_of(files: list[Path], docs: np.ndarray, column: str, kind: pa.DataType) -> pa.Array:

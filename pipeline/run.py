@@ -9,21 +9,37 @@ import yaml
 
 from filters.protocol import load
 from filters.registry import create
+from pipeline.decontamination.report import Report, write_report
+from pipeline.decontamination.sets import STAGE as DECONTAMINATE
+from pipeline.decontamination.sets import with_evaluation_sets
 from pipeline.deduplication import deduplicate
-from pipeline.files import atomic, write_json
+from pipeline.editing import SCANNING, edit, with_known_table
+from pipeline.editing import STAGE as EDITS
+from pipeline.files import atomic, remove_empty_folders, write_json
 from pipeline.fitting import STAGE as FIT
 from pipeline.fitting import refine_all
 from pipeline.graph.each import EachItem
 from pipeline.graph.refine import spool_item
+from pipeline.indexing import STAGES as INDEXING
+from pipeline.indexing import add_to_index, opened
 from pipeline.inputs import content_hashes, list_inputs
 from pipeline.ledger import Ledger, check_balance, check_quarantine, refined_ledger, to_json
 from pipeline.manifest import plugin_spec
 from pipeline.parts import finish, pack, tokenise
-from pipeline.plan import Fit, Place, Plan, RefineItem, SpoolItem, refine_items, spool_items
+from pipeline.plan import (
+    Fit,
+    Place,
+    Plan,
+    RefineItem,
+    SpoolItem,
+    refine_items,
+    spool_items,
+    text_items,
+)
 from pipeline.records import Record
 from pipeline.reuse import Measured, measured_before
 from pipeline.shards import INDEX_NAME, ShardIndex, TokenizerIdentity
-from pipeline.signals import check_strata
+from pipeline.signals import check_strata, check_survivor
 from pipeline.sources.config import COMMON, OPTIONS
 from pipeline.sources.protocol import Input
 from pipeline.stage import Context, locked, run_stage
@@ -44,6 +60,7 @@ class Outcome:
     num_items: dict[str, int] = field(default_factory=dict)
     num_run: dict[str, int] = field(default_factory=dict)
     fits: tuple[Fit, ...] = ()
+    overlaps: tuple[Report, ...] = ()  # of each evaluation set
 
     @property
     def nothing_to_do(self) -> bool:
@@ -56,8 +73,10 @@ def run(context: Context) -> Outcome:
     plan = context.plan
     inputs = list_inputs(plan)
     check_filters(plan)
-    check_strata(plan)
-    with locked(plan.out):
+    with locked(plan.out), opened(plan):
+        plan = context.plan = with_evaluation_sets(plan)
+        check_strata(plan)  # those of the evaluation sets are signals, too
+        check_survivor(plan)
         if not (plan.out / "shards" / INDEX_NAME).is_file():
             context.runner.start()  # there is work: the processes import while this one goes on
         identity = resolve_tokenizer(plan.manifest.tokenizer, plan.base, plan.out)
@@ -87,20 +106,32 @@ def complete(
             ledger[item.source].add_stratified(strata.all_names, order)
     check_balance(ledger)
     packed = pack(context, tokenised, stratified, identity)
+    overlaps = write_report(plan, items, refined)
     names = {
+        DECONTAMINATE: [plan.evaluation_sets] if plan.evaluation_sets else [],
         "refine": [item.fingerprint for item in items],
+        EDITS: [] if plan.edits is None else [plan.edits.fingerprint],
         FIT: [fit.fingerprint for fit in plan.fits],
         "deduplicate": [removals["fingerprint"]],
         "tokenise": [item.fingerprint for item, _ in tokenised],
         "stratify": [record["fingerprint"] for record in stratified.values()],
         "pack": [item.fingerprint for item, _ in packed],
     }
+    add_to_index(context, items, refined, removals)
     write_json(plan.out / "ledger.json", to_json(ledger))
     _write_manifest(plan)
     write_json(plan.out / RUN_NAME, {**names, **_origin(plan)})
     index = finish(plan, packed, identity)
     _prune(plan, names)
-    return Outcome(ledger, index, removals, context.num_items, context.num_run, plan.fits)
+    return Outcome(
+        ledger,
+        index,
+        removals,
+        context.num_items,
+        context.num_run,
+        plan.fits,
+        tuple(overlaps),
+    )
 
 
 def _origin(plan: Plan) -> dict[str, object]:
@@ -108,6 +139,7 @@ def _origin(plan: Plan) -> dict[str, object]:
     return {
         "base": os.path.relpath(plan.base, plan.out),
         "fits": [asdict(fit) for fit in plan.fits],
+        "edit_table": None if plan.edits is None else asdict(plan.edits),
     }
 
 
@@ -121,9 +153,14 @@ def refine(
     context: Context, inputs: dict[str, list[Input]], hashes: dict[Place, str]
 ) -> tuple[list[RefineItem], dict[str, Record]]:
     """All refined files, in the order that numbers documents."""
+    work = spool_items(context.plan, inputs, hashes)
+    store = context.plan.records("spool")
+    spooled = {item.place: store.read(item.fingerprint) for item in work}
+    known = {place: record for place, record in spooled.items() if record is not None}
+    if len(known) == len(work):
+        texts = text_items(context.plan, inputs, hashes, known)
+        context.plan = with_known_table(context.plan, texts)
     plan = context.plan
-    work = spool_items(plan, inputs, hashes)
-    spooled = {item.place: plan.records("spool").read(item.fingerprint) for item in work}
     measured = measured_before(plan.records("refine")) if work else {}
     pending = [
         item for item in work if not _is_settled(plan, item, spooled[item.place], hashes, measured)
@@ -132,6 +169,7 @@ def refine(
         done = run_stage(context, "spool", EachItem(spool_item, plan=plan), pending)
         spooled |= {item.place: done[item.fingerprint] for item in pending}
     chunks = {place: record for place, record in spooled.items() if record is not None}
+    edit(context, text_items(plan, inputs, hashes, chunks))
     refined = refine_all(context, lambda plan: refine_items(plan, inputs, hashes, chunks))
     shutil.rmtree(plan.out / "spool", ignore_errors=True)
     return refined
@@ -149,6 +187,8 @@ def _is_settled(
         return False
     if plan.records("spool").load(item.fingerprint) is not None:
         return True
+    if plan.manifest.edits is not None and plan.edits is None:
+        return False  # all texts are to be read
     inputs = {item.source: [item.input]}
     chunks = refine_items(plan, inputs, hashes, {item.place: record})
     return all(chunk.measured in measured for chunk in chunks)
@@ -167,15 +207,20 @@ def _write_manifest(plan: Plan) -> None:
 
 def _prune(plan: Plan, names: dict[str, list[str]]) -> None:
     """Remove what earlier configs left behind: of `candidates` and `verify` everything."""
-    for stage in ("refine", FIT, "candidates", "verify", "deduplicate", "tokenise", "stratify"):
+    stages = ("refine", FIT, "candidates", "verify", "deduplicate", "tokenise", "stratify")
+    for stage in (EDITS, *SCANNING, DECONTAMINATE, *stages, *INDEXING):
         plan.records(stage).prune(names.get(stage, ()))
     for folder in (plan.out / "dedup").iterdir():
         if folder.name not in names["deduplicate"]:
             shutil.rmtree(folder)
+    remove_empty_folders(plan.out / "edits")
     _remove_temporary(plan.out)
 
 
 def _remove_temporary(out: Path) -> None:
     """Files that a killed run was writing: the lock is ours, so nobody writes them now."""
     for path in out.rglob(".tmp-*"):
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

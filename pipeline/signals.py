@@ -3,10 +3,14 @@
 A filter's signal is a column of the refined files, `<filter>.<signal>`; `clean.`, `pii.` and
 `edited.` count what was changed. Of every document there are
 
-    num_bytes    UTF-8 bytes of the stored text
-    num_chars    code points of the stored text
-    num_tokens   token ids, begin and end marks included
-    num_copies   documents that deduplication removed because this one stays
+    num_bytes        UTF-8 bytes of the stored text
+    num_chars        code points of the stored text
+    num_tokens       token ids, begin and end marks included
+    num_duplicates   documents of this corpus that deduplication removed and whose recorded survivor
+                     is this one. A survivor is never removed as a duplicate, so there are no chains
+                     to follow, and every removed document counts for one survivor, the most similar
+                     to it. Validation documents that leave because they are like one that trains
+                     are no duplicates, and are not counted.
 """
 
 import difflib
@@ -19,15 +23,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.arrow import num_value_bytes
+from pipeline.dedup.policy import SignalRule
 from pipeline.errors import ManifestError, PrepareError
 from pipeline.keys import KEY_TYPE
 from pipeline.plan import Plan
 from pipeline.refined import RowReader
 from pipeline.refining import build_refinery
+from pipeline.removals import LEAK
 from pipeline.sources.schema import DOCUMENT
 from pipeline.tokens.token_file import document_keys, lengths
 
-TOKENS, COPIES = "num_tokens", "num_copies"
+TOKENS, DUPLICATES = "num_tokens", "num_duplicates"
 
 
 class DocumentFiles(NamedTuple):
@@ -76,13 +82,35 @@ def check_strata(plan: Plan) -> None:
             continue
         known = known_signals(plan, source.name)
         if strata.by not in known:
-            close = difflib.get_close_matches(strata.by, known, n=1)
-            meant = f" (did you mean {close[0]!r}?)" if close else ""
             raise ManifestError(
-                f"strata.by: got {strata.by!r}{meant}, which documents of the source "
-                f"{source.name} do not have; want one of {', '.join(known)}, or strata.sources "
-                f"without {source.name}"
+                f"strata.by: {_unknown(strata.by, source.name, known)}, or strata.sources without "
+                f"{source.name}"
             )
+
+
+def check_survivor(plan: Plan) -> None:
+    """Raise `ManifestError` unless each source has the signals that decide which copy stays."""
+    rules = plan.manifest.dedup.survivor
+    wanted = {n: rule.signal for n, rule in enumerate(rules) if isinstance(rule, SignalRule)}
+    for source in plan.manifest.sources if wanted else ():
+        # What is counted only later, or is no filter's, cannot decide: `longest` is by bytes.
+        known = [name for name in known_signals(plan, source.name) if "." in name]
+        for number, name in wanted.items():
+            if name not in known:
+                raise ManifestError(
+                    f"dedup.survivor.{number}.signal: {_unknown(name, source.name, known)}; a "
+                    "filter that measures it must apply to every source"
+                )
+
+
+def _unknown(name: str, source: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f" (did you mean {close[0]!r}?)" if close else ""
+    wanted = ", ".join(known)
+    return (
+        f"got {name!r}{meant}, which documents of the source {source} do not have; want one of "
+        f"{wanted}"
+    )
 
 
 def read_signal(by: str, files: DocumentFiles) -> Signal:
@@ -91,8 +119,8 @@ def read_signal(by: str, files: DocumentFiles) -> Signal:
         keys = _joined([*map(document_keys, files.tokens)])
         return Signal(keys, np.concatenate([np.zeros(0), *map(lengths, files.tokens)]))
     keys = _joined([_column(path, "key") for path in files.kept])
-    if by == COPIES:
-        return Signal(keys, _num_copies(keys, files.removals))
+    if by == DUPLICATES:
+        return Signal(keys, _num_duplicates(keys, files.removals))
     column, measure = _MEASURED.get(by, (by, _floats))
     values = [_values(path, column, measure) for path in files.kept]
     return Signal(keys, np.concatenate([np.zeros(0), *values]))
@@ -118,19 +146,21 @@ _MEASURED: dict[str, tuple[str, Callable[[pa.Array], np.ndarray]]] = {
     "num_bytes": ("text", num_value_bytes),
     "num_chars": ("text", _num_chars),
 }
-BUILT_IN = (*_MEASURED, TOKENS, COPIES)
+BUILT_IN = (*_MEASURED, TOKENS, DUPLICATES)
 
 
-def _num_copies(keys: pa.FixedSizeBinaryArray, removals: Path) -> np.ndarray:
-    """How often each key is a survivor's, float64 (n)."""
-    survivors = _column(removals, "survivor_key")
+def _num_duplicates(keys: pa.FixedSizeBinaryArray, removals: Path) -> np.ndarray:
+    """How often each key is the survivor of a duplicate, float64 (n)."""
+    is_copy = pc.not_equal(_column(removals, "rule", pa.string()), LEAK)
+    is_here = pc.is_valid(_column(removals, "survivor_doc", pa.uint64()))
+    survivors = _column(removals, "survivor_key").filter(pc.and_(is_copy, is_here))
     places = pc.drop_null(pc.index_in(survivors, value_set=keys)).to_numpy()
     return np.bincount(places, minlength=len(keys)).astype(float)
 
 
-def _column(path: Path, column: str) -> pa.FixedSizeBinaryArray:
-    return _joined([batch[column] for batch in RowReader(path, column).batches()])
+def _column(path: Path, column: str, kind: pa.DataType = KEY_TYPE) -> pa.Array:
+    return _joined([batch[column] for batch in RowReader(path, column).batches()], kind)
 
 
-def _joined(keys: Sequence[pa.FixedSizeBinaryArray]) -> pa.FixedSizeBinaryArray:
-    return pa.concat_arrays(keys) if keys else pa.array([], KEY_TYPE)
+def _joined(parts: Sequence[pa.Array], kind: pa.DataType = KEY_TYPE) -> pa.Array:
+    return pa.concat_arrays(parts) if parts else pa.array([], kind)

@@ -93,11 +93,14 @@ def run_stage(
     return done
 
 
+LOCK_NAME = "lock"
+
+
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
     """Hold the output directory: two runs at once would prune each other's files."""
     out.mkdir(parents=True, exist_ok=True)
-    handle = os.open(out / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(out / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

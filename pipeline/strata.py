@@ -30,7 +30,7 @@ class StrataConfig(Config):
     by: str = Field(
         min_length=1,
         description="A numeric signal that is stored with the documents, as `length.num_words`, or "
-        "num_bytes, num_chars, num_tokens or num_copies of each document.",
+        "num_bytes, num_chars, num_tokens or num_duplicates of each document.",
     )
     edges: tuple[FiniteFloat, ...] = Field(
         min_length=1, description="Ascending; a document at an edge is above it."

@@ -9,7 +9,7 @@ from pipeline.graph.stratify import StratifyItem, stratify_item
 from pipeline.plan import Plan
 from pipeline.records import Record, code_fingerprint, fingerprint
 from pipeline.shards import SPLITS
-from pipeline.signals import COPIES
+from pipeline.signals import DUPLICATES
 from pipeline.stage import Context, run_stage
 from pipeline.tokens.token_file import num_documents
 
@@ -45,7 +45,7 @@ def _stratify_item(
         strata.by,
         strata.edges,
         # Of the other signals, removals change only which documents there are.
-        removals["xxh3"] if strata.by == COPIES else None,
+        removals["xxh3"] if strata.by == DUPLICATES else None,
         code_fingerprint("pipeline/strata.py", "pipeline/signals.py", "pipeline/graph/stratify.py"),
     )
     tokens = tuple((split, record["outputs"][split]["path"]) for split in SPLITS)

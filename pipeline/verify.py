@@ -12,18 +12,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.decontamination.check import contaminated_documents
+from pipeline.decontamination.sets import STAGE as DECONTAMINATE
 from pipeline.errors import LedgerError, PrepareError, ShardError, UsageError
 from pipeline.files import file_hash
 from pipeline.keys import document_keys, hash_values
 from pipeline.ledger import SourceLedger, check_balance, from_json
 from pipeline.records import Record, Records
 from pipeline.refined import RowReader
-from pipeline.removals import LEAK
 from pipeline.shards import ShardIndex, damaged_shards, find_shards, read_index
 from pipeline.verify_strata import wrong_strata
 from pipeline.verify_tokens import misplaced_tokens
 
-STAGES = ("refine", "deduplicate", "tokenise", "stratify", "pack")
+STAGES = ("edits", DECONTAMINATE, "refine", "deduplicate", "tokenise", "stratify", "pack")
 MAX_NAMED = 5
 
 
@@ -39,7 +40,8 @@ def faults(out: Path) -> Iterator[str]:
     except ShardError as error:
         yield str(error)
         return
-    names = {"stratify": []} | json.loads((out / "run.json").read_text(encoding="utf-8"))
+    names: dict[str, list[str]] = {"stratify": [], "edits": [], DECONTAMINATE: []}
+    names |= json.loads((out / "run.json").read_text(encoding="utf-8"))
     records = {stage: read_records(out, stage, names[stage]) for stage in STAGES}
     damaged = list(damaged_outputs(out, records)) + list(damaged_shards(find_shards(out), index))
     yield from damaged
@@ -47,6 +49,7 @@ def faults(out: Path) -> Iterator[str]:
         return  # what follows would read damaged files
     for record in records["refine"]:
         yield from wrong_documents(out, record)
+    yield from contaminated_documents(out, records[DECONTAMINATE], records["refine"])
     yield from wrong_removals(out, records["deduplicate"])
     yield from wrong_ledger(out, records, index)
     yield from misplaced_tokens(out, records["tokenise"], index)
@@ -112,10 +115,9 @@ def wrong_removals(out: Path, records: list[Record]) -> Iterator[str]:
         path = out / record["outputs"]["removals"]["path"]
         with pa.memory_map(str(path)) as source:
             table = pa.ipc.open_file(source).read_all()
-        # A survivor may leave validation as a leak later; as a duplicate it may not.
-        duplicates = table.filter(pc.not_equal(table["rule"], LEAK))["doc"].to_numpy()
-        gone = np.isin(table["survivor_doc"].to_numpy(), duplicates)
-        for doc in table["doc"].to_numpy()[gone][:MAX_NAMED]:
+        inside = table.filter(table["survivor_doc"].is_valid())  # the rest is of other corpora
+        gone = np.isin(inside["survivor_doc"].to_numpy(), table["doc"].to_numpy())
+        for doc in inside["doc"].to_numpy()[gone][:MAX_NAMED]:
             yield f"{path}: document {doc} was removed for one that was removed itself"
         weak = table["similarity"].to_numpy() < table["threshold"].to_numpy()
         for doc in table["doc"].to_numpy()[weak][:MAX_NAMED]:

@@ -9,7 +9,8 @@ import functools
 import numpy as np
 
 from filters.kernels.characters import LETTER, NUM_CODE_POINTS, character_flags
-from filters.kernels.text import decode, kernel
+from filters.kernels.compiled import kernel
+from filters.kernels.text import decode
 
 ALPHABETIC, NUMERIC = 1, 2  # `str.isalpha`; `str.isalnum` and not alphabetic
 _NUM_NUMBERED = 0x20000  # planes 0 and 1 hold every number that is no letter

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from filters.kernels.text import kernel
+from filters.kernels.compiled import kernel
 
 LINE_END = b"</s>"  # the word that fastText reads at the end of a line
 LABEL_PREFIX = b"__label__"  # a word that begins so is a label, which is no part of the text

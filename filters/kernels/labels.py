@@ -6,7 +6,7 @@ from an output for each label.
 
 import numpy as np
 
-from filters.kernels.text import kernel
+from filters.kernels.compiled import kernel
 
 ROUNDING = 1e-5  # fastText adds it to each probability before its logarithm
 _NUM_STEPS, _MAX_SIGMOID = 512, 8.0  # of fastText's table of the sigmoid

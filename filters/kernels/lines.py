@@ -10,7 +10,8 @@ import numpy as np
 
 from filters.kernels.categories import END_QUOTE, NUMBER, TERMINAL, UPPER
 from filters.kernels.characters import SPACE
-from filters.kernels.text import decode, kernel, word_step
+from filters.kernels.compiled import kernel
+from filters.kernels.text import decode, word_step
 
 LF, CR, DOT = 0x0A, 0x0D, 0x2E
 OPEN, CLOSE = ord("["), ord("]")

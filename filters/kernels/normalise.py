@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from filters.kernels.characters import NUM_CODE_POINTS, WHITE_SPACE
-from filters.kernels.text import BLANK, LF, decode, kernel
+from filters.kernels.compiled import kernel
+from filters.kernels.text import BLANK, LF, decode
 
 VERSION = 1  # of the normalisation: a model belongs to the one that its text was normalised by
 

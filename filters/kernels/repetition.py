@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from filters.kernels.text import IN_WORD, decode, kernel, word_step
+from filters.kernels.compiled import kernel
+from filters.kernels.text import IN_WORD, decode, word_step
 
 FIRST_TOP, LAST_TOP, LAST_DUPLICATE = 2, 4, 10  # n of the n-grams that are counted
 

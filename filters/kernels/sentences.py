@@ -4,7 +4,8 @@ import numpy as np
 
 from filters.kernels.categories import CLOSER, LOWER, TERMINAL, TERMINALS
 from filters.kernels.characters import SPACE
-from filters.kernels.text import decode, kernel
+from filters.kernels.compiled import kernel
+from filters.kernels.text import decode
 
 LF, CR, BRACE = 0x0A, 0x0D, 0x7B
 

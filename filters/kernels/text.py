@@ -7,22 +7,12 @@ Kernels that call each other stand in one file, because numba's on-disk cache wa
 of the outermost one: a change elsewhere would leave stale machine code in use.
 """
 
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 
 from filters.kernels.characters import ALONE, LETTER, MARK, NUMBER, SPACE, WHITE_SPACE
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """numba's `njit`, cached on disk and without the GIL, typed."""
-    return cast(Callable[P, R], numba.njit(cache=True, nogil=True)(function))
-
+from filters.kernels.compiled import kernel
 
 LF, CR, BLANK = 0x0A, 0x0D, 0x20
 REPLACEMENT = 0xFFFD  # what bytes that are not UTF-8 count as

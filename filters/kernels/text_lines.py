@@ -9,7 +9,8 @@ import numpy as np
 
 from filters.kernels.categories import END_QUOTE, TERMINAL
 from filters.kernels.characters import BULLET, SPACE
-from filters.kernels.text import CR, LF, decode, kernel
+from filters.kernels.compiled import kernel
+from filters.kernels.text import CR, LF, decode
 
 HASH, DOT = 0x23, 0x2E
 ELLIPSIS_1, ELLIPSIS_2, ELLIPSIS_3 = "…".encode()

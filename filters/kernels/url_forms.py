@@ -17,7 +17,7 @@ of the outermost one.
 
 import numpy as np
 
-from filters.kernels.text import kernel
+from filters.kernels.compiled import kernel
 
 _SLASH, _QUESTION, _HASH, _COLON, _DOT, _AT = b"/?#:.@"
 _OPEN, _CLOSE = b"[]"

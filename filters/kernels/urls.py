@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from filters.kernels.text import kernel
+from filters.kernels.compiled import kernel
 
 HARD, SOFT = 1, 2  # kinds of whole words
 MISSING = -1  # an empty normal form: there is no URL

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from filters.kernels.text import decode, kernel
+from filters.kernels.compiled import kernel
+from filters.kernels.text import decode
 from filters.kernels.words import EXPANDED, JOINED
 
 ROOT = np.uint64(0x9E3779B97F4A7C15)

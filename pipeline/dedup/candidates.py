@@ -4,7 +4,10 @@ A bucket holds the documents of one band hash (or one whole-text hash). Comparin
 is quadratic: a licence text that stands in a million documents would take 5 * 10^11 comparisons.
 So a bucket elects its best-ranked document as hub, and the others are compared with the hub only.
 What is not like the hub may still be like another member, so after each round the documents that
-stay and never were hub of this bucket elect the next hub.
+stay and never were hub of this bucket elect the next hubs: as many as the bucket has had, so 1, 1,
+2, 4, 8. One at a time, a bucket of unlike documents would have 5 hubs after five rounds, not 16,
+and each round costs a pass over files; all at once, hubs that are like each other would be compared
+with everything twice.
 
 The hub is the best-ranked, not the smallest key: were that document a the worst-ranked of three
 copies, a ~ b and a ~ c would remove a and leave both b and c, which were never compared.
@@ -23,9 +26,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from pipeline.dedup.kernels import kernel
+from filters.kernels.compiled import kernel
 
-MAX_ROUNDS = 32  # one bit of `Open.met` each
+MAX_HUBS = 32  # of a bucket: one bit of `Open.met` each
 
 Columns = TypeVar("Columns", "Edges", "Open")
 
@@ -69,7 +72,8 @@ def reelect(rows: Open, removed: np.ndarray) -> tuple[Edges, Open]:
     """A later round, `removed` being the documents that do not stay, sorted ascending uint64.
 
     Each bucket with two documents or more that stay and were never its hub elects the best of
-    them. Edges are between documents that stay and have not met in this bucket.
+    them, as many as it has hubs. Edges are between documents that stay and have not met in this
+    bucket.
     """
     live, starts = ~contains(removed, rows.doc), _bucket_starts(rows)
     elected, met = rows.elected.copy(), rows.met.copy()
@@ -176,18 +180,17 @@ def _bucket_sizes(rows: Open) -> np.ndarray:
 
 @kernel
 def _elect_hubs(starts: np.ndarray, live: np.ndarray, elected: np.ndarray) -> None:
-    """Mark each bucket's first live row that was never hub, if a second such row is there."""
+    """Mark each bucket's first live rows that were never hub; the last such row needs none."""
     for bucket in range(len(starts) - 1):
-        num_hubs, best, num_others = 0, -1, 0
+        num_hubs, num_others = 0, 0
         for i in range(starts[bucket], starts[bucket + 1]):
-            if elected[i]:
-                num_hubs += 1
-            elif live[i]:
-                num_others += 1
-                if best < 0:
-                    best = i
-        if num_others >= 2 and num_hubs < MAX_ROUNDS:
-            elected[best] = num_hubs + 1
+            num_hubs += elected[i] > 0
+            num_others += live[i] and elected[i] == 0
+        num_wanted = min(max(num_hubs, 1), num_others - 1, MAX_HUBS - num_hubs)
+        for i in range(starts[bucket], starts[bucket + 1]):
+            if num_wanted > 0 and live[i] and elected[i] == 0:
+                num_hubs, num_wanted = num_hubs + 1, num_wanted - 1
+                elected[i] = num_hubs
 
 
 @kernel
@@ -204,7 +207,7 @@ def _meet_hubs(
     Returns their number; with an empty `hub` it only counts. Of two hubs the later one keeps note.
     """
     num_edges = 0
-    hubs = np.empty(MAX_ROUNDS, np.int64)
+    hubs = np.empty(MAX_HUBS, np.int64)
     for bucket in range(len(starts) - 1):
         num_hubs = _find_hubs(starts[bucket], starts[bucket + 1], elected, hubs)
         for i in range(starts[bucket], starts[bucket + 1]):
@@ -224,7 +227,7 @@ def _mark_left(
     starts: np.ndarray, live: np.ndarray, elected: np.ndarray, met: np.ndarray, is_left: np.ndarray
 ) -> None:
     """Mark the live rows that have not met all live rows of their bucket."""
-    hubs = np.empty(MAX_ROUNDS, np.int64)
+    hubs = np.empty(MAX_HUBS, np.int64)
     for bucket in range(len(starts) - 1):
         start, stop = starts[bucket], starts[bucket + 1]
         num_hubs = _find_hubs(start, stop, elected, hubs)

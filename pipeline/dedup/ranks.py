@@ -2,24 +2,38 @@
 
 Bits from the most significant down, in the policy's order:
 
-    priority   32 bits   2^31 - 1 - priority: the higher priority is better
-    longest    40 bits   2^40 - 1 - length, lengths from 2^40 - 1 on being equal
-    id         what is left, from the top of the document key (56 bits in the default policy)
+    priority   16 bits   2^15 - 1 - priority: the higher priority is better
+    longest    36 bits   2^36 - 1 - length in bytes, lengths from 2^36 - 1 on being equal
+    newest     36 bits   2^36 - 1 - seconds since the year 1, +1; all ones without a date
+    a signal   32 bits   the float32 as an unsigned integer of the same order, or its complement
+                         where high values are better; all ones without a number
+    id         what is left, from the top of the document key (76 bits in the default policy)
 
-`id` always ends the order. Ranks that are equal in all bits (odds of 2^-56 for a pair) are ordered
-by the document's identity wherever ranks are compared.
+`id` always ends the order. Ranks that are equal in all bits (odds of 2^-76 for a pair, and 2^-8
+where the policy is as long as it may be and all its rules tie) are ordered by the document's
+identity wherever ranks are compared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.dedup.config import Policy
+from pipeline.dedup.policy import (
+    MAX_PRIORITY,
+    RULE_BITS,
+    SIGNAL_BITS,
+    NamedRule,
+    SignalRule,
+    rule_bits,
+    rule_name,
+)
 
-PRIORITY_BITS, LENGTH_BITS = 32, 40
-_LONGEST = (1 << LENGTH_BITS) - 1
-_HIGHEST_PRIORITY = (1 << (PRIORITY_BITS - 1)) - 1
+_LONGEST = (1 << RULE_BITS["longest"]) - 1
+_NEWEST = (1 << RULE_BITS["newest"]) - 1
+_YEAR_1_SECONDS = -62_135_596_800  # 0001-01-01T00:00:00Z; the field ends in the year 2178
+_WORST_SIGNAL = np.uint32((1 << SIGNAL_BITS) - 1)
+_SIGN = np.uint32(1 << 31)
 
 
 class Ranks(NamedTuple):
@@ -30,39 +44,64 @@ class Ranks(NamedTuple):
 
 
 def policy_rank(
-    priority: np.ndarray, length: np.ndarray, key_words: np.ndarray, policy: Sequence[Policy]
+    policy: Sequence[NamedRule | SignalRule],
+    key_words: np.ndarray,
+    values: Mapping[str, np.ndarray],
 ) -> Ranks:
     """Ranks of documents.
 
-    `priority` (n,) integers within int32, `length` (n,) non-negative integers of one unit,
-    `key_words` (n, 2) uint64, the key big-endian. Raises ValueError for a priority out of range.
+    `key_words` (n, 2) uint64, the key big-endian. `values` has an array (n,) for each rule of the
+    policy but `id`: `priority` integers, `longest` non-negative integers, `newest` float64 seconds
+    since 1970 in UTC, NaN without a date; a signal float64, NaN without a number. Raises
+    ValueError for a priority out of range.
     """
-    fields = {"priority": _priority_field, "longest": _length_field}
-    columns = {"priority": priority, "longest": length}
     ranks, used_bits = Ranks(*np.zeros((2, len(key_words)), np.uint64)), 0
-    for name in policy:
-        if name != "id":
-            value, num_bits = fields[name](columns[name])
-            _put(ranks, _shifted_words(value, used_bits + num_bits))
-            used_bits += num_bits
+    for rule in policy:
+        if rule != "id":
+            used_bits += rule_bits(rule)
+            _put(ranks, _shifted_words(_field(rule, values[rule_name(rule)]), used_bits))
     _put(ranks, _shifted_right(key_words[:, 0], key_words[:, 1], used_bits))
     return ranks
 
 
-def _priority_field(priority: np.ndarray) -> tuple[np.ndarray, int]:
+def _field(rule: NamedRule | SignalRule, values: np.ndarray) -> np.ndarray:
+    """The bits of one rule, uint64 (n,), smaller is better."""
+    if isinstance(rule, SignalRule):
+        return _signal_field(values, rule.prefer == "high")
+    return {"priority": _priority_field, "longest": _length_field, "newest": _date_field}[rule](
+        values
+    )
+
+
+def _priority_field(priority: np.ndarray) -> np.ndarray:
     values = np.asarray(priority, np.int64)
-    if len(values) and not -_HIGHEST_PRIORITY <= values.min() <= values.max() <= _HIGHEST_PRIORITY:
+    if len(values) and not -MAX_PRIORITY <= values.min() <= values.max() <= MAX_PRIORITY:
         raise ValueError(
             f"source priority: got {values.min()}..{values.max()}, want at most "
-            f"{_HIGHEST_PRIORITY} either way; lower `priority` in the manifest"
+            f"{MAX_PRIORITY} either way; lower `priority` in the manifest"
         )
-    return (_HIGHEST_PRIORITY - values).astype(np.uint64), PRIORITY_BITS
+    return (MAX_PRIORITY - values).astype(np.uint64)
 
 
-def _length_field(length: np.ndarray) -> tuple[np.ndarray, int]:
-    return (_LONGEST - np.minimum(np.asarray(length, np.int64), _LONGEST)).astype(
-        np.uint64
-    ), LENGTH_BITS
+def _length_field(length: np.ndarray) -> np.ndarray:
+    return (_LONGEST - np.minimum(np.asarray(length, np.int64), _LONGEST)).astype(np.uint64)
+
+
+def _date_field(seconds: np.ndarray) -> np.ndarray:
+    dated = np.floor(np.where(np.isnan(seconds), 0.0, seconds)) - _YEAR_1_SECONDS + 1
+    place = np.where(np.isnan(seconds), 0.0, np.clip(dated, 1, _NEWEST))
+    return (_NEWEST - place.astype(np.int64)).astype(np.uint64)
+
+
+def _signal_field(values: np.ndarray, prefer_high: bool) -> np.ndarray:
+    # float64 beyond float32 becomes an infinity, and -0.0 plus 0.0 is 0.0.
+    with np.errstate(over="ignore"):
+        floats = np.asarray(values, np.float64).astype(np.float32) + np.float32(0.0)
+    bits = floats.view(np.uint32)
+    ascending = np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    # No number has all bits set, in either direction: those would be NaNs.
+    found = np.where(np.isnan(floats), _WORST_SIGNAL, ~ascending if prefer_high else ascending)
+    return found.astype(np.uint64)
 
 
 def _shifted_words(value: np.ndarray, end_bit: int) -> Ranks:

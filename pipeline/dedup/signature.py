@@ -22,8 +22,9 @@ from pipeline.dedup.words import word_table
 class Signatures(NamedTuple):
     """One row per text.
 
-    A text of fewer than `ngram` words has no shingles: `num_shingles` is 0 and its minhashes are
-    all 0xFFFFFFFF and mean nothing; it takes the exact path only.
+    A text of fewer than `ngram` words (characters, where shingles are of them) has no shingles:
+    `num_shingles` is 0 and its minhashes are all 0xFFFFFFFF and mean nothing; it takes the exact
+    path only.
     """
 
     minhashes: np.ndarray  # (n, num_perm) uint32; (n, 0) without minhash
@@ -41,7 +42,8 @@ class Buckets(NamedTuple):
 def sign(texts: pa.StringArray, config: DedupConfig) -> Signatures:
     """Signatures of a batch of texts; a null is signed as the empty text.
 
-    About 5.5 ns a byte on one core: words, shingles and 112 permutations.
+    About 5.5 ns a byte on one core: words, shingles and 112 permutations; 17 ns where shingles are
+    of characters, of which there are six times as many.
     """
     data, bounds = text_buffers(texts)
     a, b = permutations(config.minhash)
@@ -50,7 +52,9 @@ def sign(texts: pa.StringArray, config: DedupConfig) -> Signatures:
         np.zeros(len(texts), np.int32),
         np.zeros(len(texts), np.uint64),
     )
-    kernels.sign_texts(data, bounds, word_table(), config.ngram, a, b, *signatures)
+    kernels.sign_texts(
+        data, bounds, word_table(), config.by_characters, config.ngram, a, b, *signatures
+    )
     return signatures
 
 

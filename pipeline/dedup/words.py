@@ -14,6 +14,10 @@ of direction, byte order mark) and the variation selectors U+FE00..FE0F are pass
 were not there; the zero-width space U+200B separates. Code points from U+40000 on (tags, private
 use) separate.
 
+The characters of a text are those of its words, folded, and one space between two words that
+something separates: "Foo -- bar" is "foo bar", and two ideographs that touch have nothing between
+them.
+
 The categories are those of Python's `unicodedata`, so a signature depends on `UNICODE_VERSION`
 where a text has code points newer than it: it belongs into the fingerprint of stored signatures.
 """
@@ -61,6 +65,19 @@ def word_table() -> np.ndarray:
     for start, stop in _UNSPACED:
         block = table[start:stop]
         block[block > IGNORED] |= np.uint32(ALONE)
+    table.flags.writeable = False
+    return table
+
+
+@functools.cache
+def mark_table() -> np.ndarray:
+    """1 for combining marks (category M), else 0; uint32 (NUM_CODE_POINTS,).
+
+    A mark in a script without spaces is a word like its letter, but no cut may come between them.
+    """
+    points = range(_IDEOGRAPHIC_PLANES)
+    table = np.zeros(NUM_CODE_POINTS, np.uint32)
+    table[:_IDEOGRAPHIC_PLANES] = [unicodedata.category(chr(point))[0] == "M" for point in points]
     table.flags.writeable = False
     return table
 

@@ -20,12 +20,14 @@ import pyarrow as pa
 from pipeline.dedup.candidates import (
     Edges,
     Open,
+    contains,
     elect,
     no_edges,
     reelect,
     unique_edges,
 )
 from pipeline.files import arrow_writer
+from pipeline.graph.hash_rows import HashRange, HashRows, hash_rows, partition_of
 from pipeline.plan import Plan
 from pipeline.records import Record, fingerprint
 from pipeline.removals import ROW_BITS
@@ -47,6 +49,7 @@ class ReelectItem:
     """One partition with buckets that are open after a round."""
 
     folder: str
+    before: str  # file of the open buckets, relative to the output directory
     partition: int
     round: int
     fingerprint: str
@@ -93,7 +96,7 @@ def file_list(folder: Path) -> pa.Table:
         return pa.ipc.open_file(source).read_all()
 
 
-HASH_ROWS = ["bucket", "doc", "rank_high", "rank_low"]
+INDEXED_NAME = "indexed.npy"  # documents that went for one of an earlier corpus, sorted
 
 
 def read_hashes(
@@ -104,43 +107,20 @@ def read_hashes(
     Each partition of the range gets a batch, if an empty one, so that each leaves a record.
     """
     item, number, path = element
-    rows = _hash_rows(plan.out / path, number, plan.manifest.dedup.exact)
-    partitions = (rows["bucket"] >> np.uint64(32)) * np.uint64(item.num_partitions) >> np.uint64(32)
-    order = np.argsort(partitions, kind="stable")
-    wanted = np.arange(item.first, item.last + 1, dtype=np.uint64)
-    bounds = np.searchsorted(partitions[order], wanted)
-    for index in range(item.last - item.first):
-        chosen = order[bounds[index] : bounds[index + 1]]
-        batch = pa.RecordBatch.from_arrays(
-            [pa.array(rows[name][chosen]) for name in HASH_ROWS], names=HASH_ROWS
-        )
-        yield item.first + index, batch
+    wanted = HashRange.of(item.first, item.last, item.num_partitions)
+    rows = hash_rows(plan.out / path, number, plan.manifest.dedup.exact, wanted)
+    rows = _undecided(rows, plan.out / item.folder / INDEXED_NAME)
+    partitions = partition_of(rows.bucket, item.num_partitions)
+    for partition in range(item.first, item.last):
+        chosen = rows.take(partitions == partition)
+        yield partition, pa.RecordBatch.from_pydict(chosen._asdict())
 
 
-def _hash_rows(path: Path, number: int, exact: bool) -> dict[str, np.ndarray]:
-    """All rows (bucket, doc, rank) of a signature file; short documents have one, of all words."""
-    with pa.memory_map(str(path)) as source:
-        table = pa.ipc.open_file(source).read_all()
-    row = np.arange(table.num_rows, dtype=np.uint64)
-    hashes, rows = [], []
-    short = np.ones(table.num_rows, bool)
-    if "bands" in table.schema.names:
-        bands = table["bands"].combine_chunks()
-        short = bands.is_null().to_numpy(zero_copy_only=False)
-        flat = bands.flatten().to_numpy()
-        width = bands.type.list_size
-        hashes.append(flat)
-        rows.append(np.repeat(row[~short], width))
-    chosen = row if exact else row[short]
-    hashes.append(table["exact"].to_numpy()[chosen])
-    rows.append(chosen)
-    index = np.concatenate(rows)
-    return {
-        "bucket": np.concatenate(hashes),
-        "doc": np.uint64(number << ROW_BITS) | index,
-        "rank_high": table["rank_high"].to_numpy()[index],
-        "rank_low": table["rank_low"].to_numpy()[index],
-    }
+def _undecided(rows: HashRows, path: Path) -> HashRows:
+    """The rows of documents that did not go for one of an earlier corpus."""
+    if not path.is_file():
+        return rows
+    return rows.take(~contains(np.load(path, mmap_mode="r"), rows.doc))
 
 
 def elect_partition(
@@ -149,8 +129,7 @@ def elect_partition(
     """Hubs and members of the buckets of one partition."""
     partition, batches = group
     table = pa.Table.from_batches(list(batches)).combine_chunks()
-    columns = [table[name].to_numpy() for name in HASH_ROWS]
-    edges, still_open = elect(*columns)
+    edges, still_open = elect(*(table[name].to_numpy() for name in HashRows._fields))
     name = partition_fingerprint(folder, partition, num_partitions)
     return _commit_round(plan, folder, 1, partition, name, edges, still_open)
 
@@ -158,9 +137,7 @@ def elect_partition(
 def reelect_partition(item: ReelectItem, plan: Plan) -> Record:
     """New hubs for the buckets of one partition whose members are not decided."""
     folder = plan.out / item.folder
-    before = read_rows(
-        folder / f"round-{item.round - 1}" / f"open-{item.partition:05d}.arrow", Open
-    )
+    before = read_rows(plan.out / item.before, Open)
     removed = np.load(folder / f"round-{item.round - 1}" / "removed.npy", mmap_mode="r")
     edges, still_open = reelect(before, removed)
     return _commit_round(
@@ -179,7 +156,8 @@ def _commit_round(
 ) -> Record:
     started = time.monotonic()
     place = plan.out / folder / f"round-{number}"
-    paths = {kind: place / f"{kind}-{partition:05d}.arrow" for kind in ("edges", "open")}
+    # By the record: where the hashes were cut otherwise, the same number is another partition.
+    paths = {kind: place / f"{kind}-{name}.arrow" for kind in ("edges", "open")}
     # The same pair meets in many bands; unique here, it is written and read back once a partition.
     sorted_edges = unique_edges(edges, no_edges())
     write_rows(paths["edges"], sorted_edges._asdict())

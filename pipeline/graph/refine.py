@@ -15,7 +15,7 @@ import pyarrow as pa
 from pipeline.arrow import num_value_bytes
 from pipeline.errors import PrepareError
 from pipeline.files import arrow_writer
-from pipeline.plan import ITEM_BYTES, Plan, RefineItem, SpoolItem
+from pipeline.plan import ITEM_BYTES, Plan, RefineItem, SpoolItem, TextItem
 from pipeline.records import Record
 from pipeline.refined import RefinedWriter, documents_as_read, refined_paths
 from pipeline.refining import Refinery, build_refinery
@@ -72,7 +72,7 @@ def _refilter(
     return writer
 
 
-def read_rows(item: RefineItem, plan: Plan) -> Iterator[Rows]:
+def read_rows(item: RefineItem | TextItem, plan: Plan) -> Iterator[Rows]:
     """The rows of an item, from its slices or from its spooled chunk."""
     if item.chunk is None:
         reader = plan.reader(item.source)
@@ -128,13 +128,14 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([], schema=schema)
 
 
-_refineries: dict[tuple[str, str, str], Refinery] = {}
+_refineries: dict[tuple[str, ...], Refinery] = {}
 
 
 def _refinery(plan: Plan, source: str) -> Refinery:
     """One refinery per process and source, whose parts need not be found again for each item."""
     filters = json.dumps([str(plan.base), *plan.filters_of(source)])
-    key = (plan.manifest.model_dump_json(), source, filters)
+    tables = f"{plan.out}: {plan.evaluation_sets}, {plan.edits_folder}"
+    key = (plan.manifest.model_dump_json(), source, filters, tables)
     if key not in _refineries:
         _refineries[key] = build_refinery(plan, source)
     return _refineries[key]

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.dedup.candidates import Edges, concatenate, no_edges, unique_edges
-from pipeline.dedup.survivors import Verified
-from pipeline.dedup.verify import jaccard, shingle_sets
+from pipeline.dedup.survivors import LEAK_SIMILARITY, Verified
+from pipeline.dedup.verify import containment, jaccard, shingle_sets
 from pipeline.graph.deduplicate import file_list, read_rows, write_rows
 from pipeline.plan import Plan
 from pipeline.records import Record
@@ -22,7 +22,6 @@ from pipeline.refined import RowReader
 from pipeline.removals import ROW_BITS
 
 HUB_BYTES = 32_000_000  # of hubs' texts held at once; members are one file's, 16 to 20 MB
-MIN_SIMILARITY = 0.5  # pairs from here on are kept: they decide what validation must not see
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class VerifyItem:
     folder: str
     file: int
     round: int
-    partitions: tuple[int, ...]
+    edges: tuple[str, ...]  # files of edges, relative to the output directory
     fingerprint: str
 
 
@@ -41,29 +40,32 @@ def verify_file(item: VerifyItem, plan: Plan) -> Record:
     started = time.monotonic()
     folder = plan.out / item.folder
     place = folder / f"round-{item.round}"
-    edges = [_edges_of(place / f"edges-{p:05d}.arrow", item.file) for p in item.partitions]
+    edges = [_edges_of(plan.out / path, item.file) for path in item.edges]
     known = [
         read_verified(path).edges
         for number in range(1, item.round)
         if (path := folder / f"round-{number}" / f"verified-{item.file:05d}.arrow").is_file()
     ]
     pairs = unique_edges(concatenate(edges), concatenate([no_edges(), *known]))
-    similarity = _similarities(pairs, folder, plan)
+    similarity, reverse = _similarities(pairs, folder, plan)
     path = place / f"verified-{item.file:05d}.arrow"
-    write_rows(path, {**pairs._asdict(), "similarity": similarity})
+    write_rows(path, {**pairs._asdict(), "similarity": similarity, "reverse": reverse})
     counts = {
         "num_pairs": len(similarity),
-        "num_similar": int((similarity >= MIN_SIMILARITY).sum()),
+        "num_similar": int((similarity >= LEAK_SIMILARITY).sum()),
     }
     seconds = time.monotonic() - started
     return plan.records("verify").commit(item.fingerprint, {"verified": path}, counts, seconds)
 
 
-def _similarities(pairs: Edges, folder: Path, plan: Plan) -> np.ndarray:
-    """Members stand in one file; hubs are read by file, about `HUB_BYTES` of text at a time."""
-    result = np.zeros(len(pairs.hub))
-    if not len(result):
-        return result
+def _similarities(pairs: Edges, folder: Path, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """`similarity` and `reverse` of `Verified`, float64 (m,) each.
+
+    Members stand in one file; hubs are read by file, about `HUB_BYTES` of text at a time.
+    """
+    similarity, reverse = np.zeros((2, len(pairs.hub)))
+    if not len(similarity):
+        return similarity, reverse
     config, files = plan.manifest.dedup, file_list(folder)
     kept = [plan.out / path for path in files["kept"].to_pylist()]
     members, member_index = np.unique(pairs.member, return_inverse=True)
@@ -72,18 +74,19 @@ def _similarities(pairs: Edges, folder: Path, plan: Plan) -> np.ndarray:
     for first, texts in _text_blocks(kept, hubs):
         hub_sets = shingle_sets(texts, config)
         chosen = np.flatnonzero((hub_index >= first) & (hub_index < first + len(texts)))
-        result[chosen] = jaccard(
-            hub_sets, hub_index[chosen] - first, member_sets, member_index[chosen]
-        )
-    return result
+        sets = (hub_sets, hub_index[chosen] - first, member_sets, member_index[chosen])
+        if config.by_containment:
+            reverse[chosen], similarity[chosen] = containment(*sets)
+        else:
+            reverse[chosen] = similarity[chosen] = jaccard(*sets)
+    return similarity, reverse
 
 
 def _text_blocks(kept: list[Path], docs: np.ndarray) -> Iterator[tuple[int, pa.StringArray]]:
     """Texts of ascending documents in blocks, each with the number of its first document."""
     first, block, num_bytes = 0, [], 0
-    numbers = docs >> np.uint64(ROW_BITS)
-    for number in np.unique(numbers):
-        texts = _texts(kept, docs[numbers == number])
+    for _, part in _by_file(docs):
+        texts = _texts(kept, part)
         block.append(texts)
         num_bytes += texts.nbytes
         if num_bytes >= HUB_BYTES:
@@ -99,11 +102,19 @@ def _texts(kept: list[Path], docs: np.ndarray) -> pa.StringArray:
 
 def take_column(files: list[Path], docs: np.ndarray, column: str) -> pa.Array:
     """A column of ascending documents, each file opened once and read in offset order."""
-    numbers = (docs >> np.uint64(ROW_BITS)).astype(np.int64)
-    rows = (docs & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)
-    return pa.concat_arrays(
-        [RowReader(files[n], column).take(rows[numbers == n], column) for n in np.unique(numbers)]
-    )
+    parts = []
+    for number, part in _by_file(docs):
+        rows = (part & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)
+        parts.append(RowReader(files[number], column).take(rows, column))
+    return pa.concat_arrays(parts)
+
+
+def _by_file(docs: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Ascending documents in parts, each with the number of its file."""
+    numbers, starts = np.unique(docs >> np.uint64(ROW_BITS), return_index=True)
+    bounds = np.append(starts, len(docs))
+    for place, number in enumerate(numbers.tolist()):
+        yield number, docs[bounds[place] : bounds[place + 1]]
 
 
 def _edges_of(path: Path, file: int) -> Edges:
@@ -119,4 +130,4 @@ def read_verified(path: Path) -> Verified:
     with pa.memory_map(str(path)) as source:
         table = pa.ipc.open_file(source).read_all()
     edges = Edges(*(table[name].to_numpy() for name in Edges._fields))
-    return Verified(edges, table["similarity"].to_numpy())
+    return Verified(edges, table["similarity"].to_numpy(), table["reverse"].to_numpy())

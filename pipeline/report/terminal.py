@@ -34,6 +34,8 @@ def print_outcome(outcome: Outcome, out: Path, console: Console) -> None:
         console.print(line, soft_wrap=True)
     for line in _strata(outcome):
         console.print(line)
+    for line in _overlaps(outcome):
+        console.print(line, soft_wrap=True)
     for line in _notes(outcome):
         console.print(line)
 
@@ -107,20 +109,76 @@ def _strata(outcome: Outcome) -> list[str]:
     ]
 
 
+def _overlaps(outcome: Outcome) -> list[str]:
+    """A line for each evaluation set: what was found of it, and what was done."""
+    lines = []
+    for found in outcome.overlaps:
+        number = sum(found["num_documents"].values())
+        documents = "document overlaps" if number == 1 else "documents overlap"
+        line = (
+            f"{found['name']}: {number:,} {documents} with {found['num_matched_items']:,} of "
+            f"{found['num_items']:,} items; action: {found['action']}."
+        )
+        if found["num_unmatchable_items"]:
+            line += f" {found['num_unmatchable_items']:,} items are too short to be found."
+        lines.append(line)
+    if lines:
+        lines.append("Which documents and items: decontamination.json.")
+    return lines
+
+
+_EDITS = {
+    "edited.lines.num_dropped": "lines",
+    "edited.paragraphs.num_dropped": "paragraphs",
+    "edited.substrings.num_bytes": "bytes of substrings",
+}
+
+
 def _notes(outcome: Outcome) -> list[str]:
     notes = []
     changes = sum((entry.changes for entry in outcome.ledger.values()), start=Counter())
     pii = [f"{name.removeprefix('pii.num_pii_')} {n:,}" for name, n in _most(changes, "pii.") if n]
     if pii:
         notes.append("PII replaced by tags: " + ", ".join(pii) + ".")
+    edits = [
+        f"{_EDITS[name]} {n:,}" for name, n in _most(changes, "edited.") if n and name in _EDITS
+    ]
+    if edits:
+        notes.append("Cut because they repeat: " + ", ".join(edits) + ".")
+    for source, entry in outcome.ledger.items():
+        if entry.num_undated:
+            notes.append(f"{source}: {entry.num_undated:,} documents have no date: the oldest.")
     dedup = outcome.dedup["counts"]
     if dedup.get("num_unresolved"):
         notes.append(
             f"{dedup['num_unresolved']:,} documents had candidates left after the last round."
         )
+    notes += _index_notes(dedup)
     fallbacks = sum(entry.num_tokenizer_fallbacks for entry in outcome.ledger.values())
     if fallbacks:
         notes.append(f"{fallbacks:,} documents were tokenised by the slower tokenizer.")
+    return notes
+
+
+def _index_notes(counts: dict[str, int]) -> list[str]:
+    """What the comparison with earlier corpora could not do as it should."""
+    notes = []
+    if number := counts.get("num_index_estimated"):
+        notes.append(
+            f"{number:,} documents went on an estimated similarity: the text of the indexed ones "
+            "is gone."
+        )
+    if number := counts.get("num_index_uncompared"):
+        notes.append(
+            f"{number:,} documents stay because the text of an indexed one that may be alike is "
+            "gone, and nothing is stored to estimate by: run its corpus again, or give corpora "
+            "dedup.minhash.signatures: true before they are added."
+        )
+    if number := counts.get("num_index_left_out"):
+        notes.append(
+            f"{number:,} pairs of large buckets of the index were left out; raise "
+            "dedup.minhash.rows if there are many."
+        )
     return notes
 
 

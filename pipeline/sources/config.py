@@ -5,10 +5,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.configfile import Config
+from pipeline.dedup.policy import MAX_PRIORITY
 
 Format = Literal["jsonl", "parquet", "csv", "tsv", "text", "arrow", "hf", "python-environment"]
 
-FIELDS = frozenset({"text_field", "id_field", "url_field", "meta_fields"})
+FIELDS = frozenset({"text_field", "id_field", "url_field", "date_field", "meta_fields"})
 COMMON = frozenset({"name", "format", "validation_fraction", "priority"})
 OPTIONS: dict[str, frozenset[str]] = {
     "jsonl": FIELDS | {"paths"},
@@ -29,8 +30,9 @@ class SourceConfig(Config):
     """Where documents come from, and which fields of a row make one.
 
     A row without the text field is quarantined; without the id field it is named after its file
-    and row; without the url or a meta field that value is null. Values of the id, url and meta
-    fields that are not strings become strings (`true`, `5`, nested ones as JSON).
+    and row; without the url or a meta field that value is null. Values of the id, url, date and
+    meta fields that are not strings become strings (`true`, `5`, nested ones as JSON). The date
+    stands among the meta values; what is read of it is said in `pipeline.dates`.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]  # also the mixing domain
@@ -39,9 +41,11 @@ class SourceConfig(Config):
     text_field: NonEmpty = "text"
     id_field: NonEmpty | None = None
     url_field: NonEmpty | None = None
+    date_field: NonEmpty | None = None  # ISO 8601, an epoch number or a time: for `newest`
     meta_fields: tuple[NonEmpty, ...] = ()
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    priority: int = 0  # the larger survives across sources
+    # the larger survives across sources
+    priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
     per: Literal["file", "line"] = "file"  # text: what one document is
     dataset: NonEmpty | None = None  # hf: a folder, a builder (json, parquet, ...) or a hub name
     config_name: str | None = None  # hf
@@ -65,7 +69,13 @@ class SourceConfig(Config):
         return self
 
     @property
+    def stored_fields(self) -> tuple[str, ...]:
+        """Names of the fields that become `meta`, each once: the meta fields and the date."""
+        date = (self.date_field,) if self.date_field else ()
+        return tuple(dict.fromkeys((*self.meta_fields, *date)))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of the fields to read, each once, the text first."""
-        extra = (self.id_field, self.url_field, *self.meta_fields)
+        extra = (self.id_field, self.url_field, *self.stored_fields)
         return tuple(dict.fromkeys((self.text_field, *(name for name in extra if name))))

@@ -119,14 +119,14 @@ class Builder:
         numbers = pa.array(rows, pa.int64())
         generated = pc.binary_join_element_wise(self.item.relative, numbers.cast(pa.string()), "#")
         identifiers = strings.get(self.source.id_field or "")
-        meta = {name: strings[name] for name in self.source.meta_fields if name in strings}
+        meta = {name: strings[name] for name in self.source.stored_fields if name in strings}
         return pa.RecordBatch.from_arrays(
             [
                 generated if identifiers is None else pc.coalesce(identifiers, generated),
                 strings[self.source.text_field],
                 pa.repeat(self.source.name, num_rows),
                 strings.get(self.source.url_field or "", pa.nulls(num_rows, pa.string())),
-                _meta(meta, num_rows) if self.source.meta_fields else pa.nulls(num_rows, META),
+                _meta(meta, num_rows) if self.source.stored_fields else pa.nulls(num_rows, META),
                 pa.repeat(self.item.relative, num_rows),
                 numbers,
             ],

@@ -27,6 +27,7 @@ def record(
             "num_read_bytes": 10 * num_read,
             "num_kept": num_kept,
             "num_kept_bytes": 9 * num_kept,
+            "num_undated": num_kept // 2,
             "dropped": dropped,
             "quarantined": quarantined,
             "quarantined_files": {f"{name}.jsonl": n for name, n in quarantined.items()},

@@ -101,7 +101,7 @@ def test_an_unknown_signal_stops_the_run_before_any_work(
     assert main(["run", str(path)]) == 2
     error = capsys.readouterr().err
     assert "strata.by: got 'gopher_quality.num_word' (did you mean 'gopher_quality." in error
-    for name in ("length.num_chars", "language.language_score", "num_tokens", "num_copies"):
+    for name in ("length.num_chars", "language.language_score", "num_tokens", "num_duplicates"):
         assert name in error
     assert not (tmp_path / "out").exists()
 

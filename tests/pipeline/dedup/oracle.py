@@ -42,6 +42,22 @@ def words(text: str) -> list[str]:
     return found + [run] * bool(run)
 
 
+def characters(text: str) -> list[str]:
+    """The folded characters of the words, with one space for what separates two of them."""
+    found: list[str] = []
+    is_separated = False
+    for character in text:
+        if words(f"x{character}y") == ["xy"]:
+            continue
+        folded = words(character)
+        if not folded:
+            is_separated = bool(found)
+        else:
+            found += [" "] * is_separated + list(folded[0])
+            is_separated = False
+    return found
+
+
 def is_unspaced(character: str) -> bool:
     name = unicodedata.name(character, "")
     return name.startswith(UNSPACED) or character in "々〆〇" or is_ideographic(character)
@@ -59,18 +75,24 @@ def fold(character: str) -> str:
     return folded if len(folded) == 1 else character
 
 
-def shingle_set(text: str | None, ngram: int) -> frozenset:
-    """The set of word n-grams; of a shorter text all its words; without words, the text."""
-    found = words(text or "")
-    if not found:
+def shingle_set(text: str | None, ngram: int, by_characters: bool = False) -> frozenset:
+    """The set of n-grams; of a shorter text all its words; without words, the text."""
+    whole = words(text or "")
+    found = characters(text or "") if by_characters else whole
+    if not whole:
         return frozenset([(text or "").strip(" \t\n\v\f\r")])
     if len(found) < ngram:
-        return frozenset([tuple(found)])
+        return frozenset([("whole", *whole)])
     return frozenset(tuple(found[i : i + ngram]) for i in range(len(found) - ngram + 1))
 
 
 def jaccard(one: frozenset, two: frozenset) -> float:
     return len(one & two) / len(one | two)
+
+
+def containment(one: frozenset, two: frozenset) -> float:
+    """The share of the first that is in the second."""
+    return len(one & two) / len(one)
 
 
 def greedy(order: Sequence[int], similar: set[frozenset[int]]) -> set[int]:

@@ -9,9 +9,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.dedup.config import DedupConfig
-from pipeline.dedup.survivors import resolve
 from tests.pipeline.dedup import oracle
-from tests.pipeline.dedup.test_survivors import bucket_table, verifier
+from tests.pipeline.dedup.resolving import bucket_table, resolve, verifier
 
 CONFIG = DedupConfig()
 

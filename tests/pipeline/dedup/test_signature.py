@@ -18,14 +18,16 @@ from pipeline.dedup.words import word_table
 from tests.pipeline.dedup import oracle
 
 CONFIG = DedupConfig()
+CHARACTERS = DedupConfig(minhash=MinHashConfig(shingles="characters", ngram=6))
 WORDS = "one two three four five six seven eight nine ten"
 
 
-def shingle_hashes(text: str, ngram: int = 5) -> np.ndarray:
+def shingle_hashes(text: str, ngram: int = 5, by_characters: bool = False) -> np.ndarray:
     """The kernel's 64-bit shingle hashes of one text, in its order."""
     data, bounds = text_buffers(pa.array([text]))
     words = np.empty(len(data) + 1, np.uint64)
-    num_words = kernels.word_hashes(data, bounds[0], bounds[1], word_table(), words)
+    read = kernels.character_hashes if by_characters else kernels.word_hashes
+    num_words = read(data, bounds[0], bounds[1], word_table(), words)
     return words[: kernels.shingle(words, num_words, ngram)]
 
 
@@ -35,11 +37,14 @@ def shingle_hashes(text: str, ngram: int = 5) -> np.ndarray:
     st.integers(1, 130),
     st.integers(0, 2**32 - 1),
     st.integers(1, 7),
+    st.sampled_from(["words", "characters"]),
 )
-def test_minhashes_equal_datasketch_affine32_for_the_same_hashes(text, num_perm, seed, ngram):
-    minhash = MinHashConfig(num_perm=num_perm, bands=1, rows=1, seed=seed, ngram=ngram)
+def test_minhashes_equal_datasketch_affine32_for_the_same_hashes(text, num_perm, seed, ngram, kind):
+    minhash = MinHashConfig(
+        num_perm=num_perm, bands=1, rows=1, seed=seed, ngram=ngram, shingles=kind
+    )
     signatures = sign(pa.array([text]), DedupConfig(minhash=minhash))
-    hashes = shingle_hashes(text, ngram).astype(np.uint32).tolist()
+    hashes = shingle_hashes(text, ngram, kind == "characters").astype(np.uint32).tolist()
     theirs = MinHash(num_perm=num_perm, seed=seed, scheme="affine32", hashfunc=lambda x: x)
     theirs.update_batch(hashes)
     assert signatures.minhashes[0].tolist() == theirs.hashvalues.tolist()
@@ -53,12 +58,12 @@ def test_a_document_of_many_blocks_equals_datasketch():
     assert sign(pa.array([text]), CONFIG).minhashes[0].tolist() == theirs.hashvalues.tolist()
 
 
-@settings(max_examples=150, deadline=None)
-@given(oracle.ANY_TEXT | oracle.LIKE_TEXT, st.integers(1, 6))
-def test_shingle_hashes_are_equal_exactly_where_the_shingles_are(text, ngram):
-    words = oracle.words(text)
-    shingles = [tuple(words[i : i + ngram]) for i in range(max(len(words) - ngram + 1, 0))]
-    hashes = shingle_hashes(text, ngram).tolist()
+@settings(max_examples=200, deadline=None)
+@given(oracle.ANY_TEXT | oracle.LIKE_TEXT, st.integers(1, 6), st.booleans())
+def test_shingle_hashes_are_equal_exactly_where_the_shingles_are(text, ngram, by_characters):
+    parts = oracle.characters(text) if by_characters else oracle.words(text)
+    shingles = [tuple(parts[i : i + ngram]) for i in range(max(len(parts) - ngram + 1, 0))]
+    hashes = shingle_hashes(text, ngram, by_characters).tolist()
     assert len(hashes) == len(shingles)
     assert len(set(zip(hashes, shingles, strict=True))) == len(set(hashes)) == len(set(shingles))
 
@@ -75,11 +80,11 @@ def test_whole_text_hashes_are_equal_exactly_where_the_words_are(texts):
 
 
 @settings(max_examples=80, deadline=None)
-@given(oracle.TEXTS, st.integers(0, 12))
-def test_slices_and_splits_give_the_same_signatures(texts, cut):
-    whole = sign(pa.array(texts, pa.string()), CONFIG)
+@given(oracle.TEXTS, st.integers(0, 12), st.sampled_from([CONFIG, CHARACTERS]))
+def test_slices_and_splits_give_the_same_signatures(texts, cut, config):
+    whole = sign(pa.array(texts, pa.string()), config)
     array = oracle.sliced(texts)
-    first, second = sign(array[:cut], CONFIG), sign(array[cut:], CONFIG)
+    first, second = sign(array[:cut], config), sign(array[cut:], config)
     for one, parts in zip(whole, zip(first, second, strict=True), strict=True):
         assert np.array_equal(one, np.concatenate(parts))
 
@@ -107,6 +112,44 @@ def test_an_empty_batch_has_empty_signatures():
 def test_thai_and_chinese_are_shingled_by_character():
     signatures = sign(pa.array(["漢字仮名交", "ภาษาไทย", "한국어"]), CONFIG)
     assert signatures.num_shingles.tolist() == [1, 3, 0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "数据处理管道读取文档并去除重复的内容",  # Chinese
+        "文書を読み込んで重複した内容を取り除く",  # Japanese
+        "ท่อประมวลผลข้อมูลอ่านเอกสารและลบเนื้อหาที่ซ้ำ",  # Thai
+    ],
+)
+def test_words_of_scripts_without_spaces_are_characters(text):
+    words = DedupConfig(minhash=MinHashConfig(ngram=6))
+    assert sign(pa.array([text]), words).num_shingles.tolist() == [len(text) - 5]
+    assert shingle_hashes(text, 6).tolist() == shingle_hashes(text, 6, True).tolist()
+    grams = {text[i : i + 6] for i in range(len(text) - 5)}
+    assert len(set(shingle_hashes(text, 6).tolist())) == len(grams)
+    # One character of the middle changed: six n-grams are others, all the rest are shared.
+    changed = text[:9] + ("字" if text[9] != "字" else "文") + text[10:]
+    same = set(shingle_hashes(text, 6).tolist()) & set(shingle_hashes(changed, 6).tolist())
+    assert len(same) >= len(text) - 5 - 6
+
+
+def test_characters_are_of_the_words_with_one_space_between_them():
+    texts = ["Foo -- bar, BAZ!", "foo bar\n\nbaz", "foobar baz", "foo\u00adbar baz"]
+    hashes = [shingle_hashes(text, 6, True).tolist() for text in texts]
+    assert hashes[0] == hashes[1] != hashes[2] == hashes[3]
+    assert [len(found) for found in hashes] == [6, 6, 5, 5]
+
+
+def test_a_document_of_few_characters_takes_the_exact_bucket_only():
+    config = DedupConfig(exact=False, minhash=MinHashConfig(shingles="characters", ngram=9))
+    signatures = sign(pa.array(["ab, cd ef", "abcd -- efg!", "!", ""]), config)
+    assert signatures.num_shingles.tolist() == [0, 0, 0, 0]
+    signatures = sign(pa.array(["ab, cd efg", "x" * 9]), config)
+    assert signatures.num_shingles.tolist() == [1, 1]
+    found = buckets(sign(pa.array(["ab, cd ef", "ab, cd efg", "AB cd EF"]), config), config)
+    assert np.bincount(found.row).tolist() == [1, 14, 1]
+    assert found.bucket[0] == found.bucket[-1]
 
 
 def test_a_text_of_no_words_collides_only_with_itself():

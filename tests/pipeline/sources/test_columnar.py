@@ -9,6 +9,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.dates import date_seconds, parse_dates
 from pipeline.sources import SourceConfig
 from pipeline.sources.arrow import ArrowReader
 from pipeline.sources.parquet import ParquetReader
@@ -109,6 +110,27 @@ def test_meta_of_any_type_becomes_strings(tmp_path: Path, kind: str) -> None:
         [("n", "1"), ("x", "true"), ("deep", "[1]")],
         [("x", "false")],
     ]
+
+
+def test_a_date_of_any_type_is_read_with_the_meta_fields(tmp_path: Path, kind: str) -> None:
+    moment = pa.array([1_673_775_000, None], pa.int64())
+    zoned = moment.cast(pa.timestamp("s", "UTC"))
+    columns = {
+        "seconds": moment,
+        "ms": pa.array([1_673_775_000_000, None]),
+        "time": zoned.cast(pa.timestamp("ns", "Europe/Berlin")),
+        "utc": zoned.cast(pa.timestamp("ms", "UTC")),
+        "naive": moment.cast(pa.timestamp("s")).cast(pa.timestamp("us")),
+        "text": pa.array(["2023-01-15T09:30:00Z", "none"]),
+    }
+    write(tmp_path / "a", pa.table(columns), kind)
+    for name in columns:
+        got = read_all(reader(tmp_path, kind, date_field=name)).documents
+        dates = parse_dates(pa.array([dict(row["meta"]).get(name) for row in got], pa.string()))
+        assert date_seconds(dates)[0] == 1_673_775_000, name
+        assert not dates[1].is_valid
+    both = read_all(reader(tmp_path, kind, meta_fields=("ms", "utc"), date_field="ms")).documents
+    assert [name for name, _ in both[0]["meta"]] == ["ms", "utc"]
 
 
 def test_no_rows_no_bytes_and_garbage(tmp_path: Path, kind: str) -> None:

@@ -19,6 +19,8 @@ from pipeline.sources.config import OPTIONS
         ({"format": "text", "paths": ["a"], "text_field": "t"}, "text_field: no option"),
         ({"format": "jsonl", "paths": ["a"], "streaming": True}, "streaming: no option"),
         ({"format": "hf", "dataset": "json", "paths": ["a"]}, "paths: no option of format 'hf'"),
+        ({"format": "text", "paths": ["a"], "date_field": "t"}, "date_field: no option"),
+        ({"format": "jsonl", "paths": ["a"], "priority": 1 << 15}, "32767"),
         ({"format": "xml", "paths": ["a"]}, "jsonl"),
         ({"format": "jsonl", "paths": ["a"], "validation_fraction": 1.0}, "less than 1"),
         ({"format": "jsonl", "paths": ["a"], "name": "a/b"}, "pattern"),

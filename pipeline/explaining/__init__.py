@@ -1,0 +1,1 @@
+"""`prepare explain` and `prepare duplicates`: what a finished output tells of its documents."""

@@ -1,0 +1,1 @@
+"""The index of finished corpora, which later ones are deduplicated against."""
