@@ -73,10 +73,10 @@ def run(context: Context) -> Outcome:
     plan = context.plan
     inputs = list_inputs(plan)
     check_filters(plan)
+    check_strata(plan)
+    check_survivor(plan)
     with locked(plan.out), opened(plan):
         plan = context.plan = with_evaluation_sets(plan)
-        check_strata(plan)  # those of the evaluation sets are signals, too
-        check_survivor(plan)
         if not (plan.out / "shards" / INDEX_NAME).is_file():
             context.runner.start()  # there is work: the processes import while this one goes on
         identity = resolve_tokenizer(plan.manifest.tokenizer, plan.base, plan.out)

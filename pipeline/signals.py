@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.arrow import num_value_bytes
+from pipeline.decontamination.match import signal_names
 from pipeline.dedup.policy import SignalRule
 from pipeline.errors import ManifestError, PrepareError
 from pipeline.keys import KEY_TYPE
@@ -67,7 +68,8 @@ def known_signals(plan: Plan, source: str) -> list[str]:
     empty = pa.RecordBatch.from_pylist([], schema=DOCUMENT)
     schema = build_refinery(plan, source)(empty).kept.schema
     stored = [field.name for field in schema if "." in field.name and _is_number(field.type)]
-    return sorted([*stored, *BUILT_IN])
+    # Known before the evaluation sets are read, which is work already.
+    return sorted({*stored, *signal_names(plan.manifest.decontaminate), *BUILT_IN})
 
 
 def _is_number(dtype: pa.DataType) -> bool:

@@ -168,6 +168,13 @@ class Decontaminator:
         return pa.RecordBatch.from_pydict(columns)
 
 
+def signal_names(sets: Sequence[EvaluationSet]) -> list[str]:
+    """The columns of these sets that are numbers."""
+    found = [f"{PREFIX}.{one.name}.{name}" for one in sets for name in ("num_ngrams", "overlap")]
+    cut = [f"edited.{PREFIX}.{one.name}.num_words" for one in sets if one.action == "cut"]
+    return found + cut
+
+
 def cut_text(text: str, spans: np.ndarray, matching: np.ndarray) -> tuple[str, np.ndarray]:
     """The text without the words of the n-grams at `spans` (first word, number of words).
 

@@ -138,6 +138,7 @@ def test_the_output_is_sound_and_nothing_is_left_to_do(edited: Corpus) -> None:
     assert {path.suffix for path in edited.out.glob("edits/**/*") if path.is_file()} == {".npy"}
 
 
+@pytest.mark.slow
 def test_workers_and_rounds_do_not_show(
     tmp_path: Path, tokenizer_folder: Path, edited: Corpus
 ) -> None:
@@ -146,6 +147,7 @@ def test_workers_and_rounds_do_not_show(
     assert other.hashes() == edited.hashes()
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bytes(
     tmp_path: Path, tokenizer_folder: Path, edited: Corpus
 ) -> None:

@@ -198,6 +198,7 @@ def test_prepare_verify_and_the_list_know_of_the_index(months: Months) -> None:
     assert [line.split()[1] for line in listed.splitlines() if "there" in line] == ["may", "june"]
 
 
+@pytest.mark.slow
 def test_workers_ranges_and_kills_do_not_change_a_byte(months: Months, tmp_path: Path) -> None:
     shutil.copytree(months.folder / "index-of-may", tmp_path / "index")
     shutil.copytree(months.old.folder, tmp_path / "may")

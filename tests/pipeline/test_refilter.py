@@ -456,6 +456,7 @@ def command(folder: Path, *arguments: str) -> str:
     return printed
 
 
+@pytest.mark.slow
 def test_a_killed_refilter_goes_on_and_a_run_then_finds_nothing_to_do(
     tmp_path: Path, tokenizer_folder: Path
 ) -> None:

@@ -125,6 +125,7 @@ def test_three_near_copies_of_which_the_first_ranks_worst_leave_one(
     assert corpus.surviving_ids() == {"c"}
 
 
+@pytest.mark.slow
 def test_two_sources_may_read_one_large_file(tmp_path: Path, tokenizer_folder: Path) -> None:
     manifest = base_manifest(tokenizer_folder)
     for source in manifest["sources"]:

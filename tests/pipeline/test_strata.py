@@ -127,6 +127,7 @@ def test_a_curriculum_of_the_trainer_opens_over_the_strata(stratified: Corpus) -
     assert all(drawn[f"domain/{name}"] > 0 for name in order)
 
 
+@pytest.mark.slow
 def test_a_killed_run_with_other_workers_makes_the_same_bytes(
     tmp_path: Path, stratified: Corpus, tokenizer_folder: Path
 ) -> None:

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.decontamination.config import EvaluationSet
-from pipeline.decontamination.match import Decontaminator, cut_text, losses
+from pipeline.decontamination.match import Decontaminator, cut_text, losses, signal_names
 from pipeline.decontamination.table import words_of
 from pipeline.dedup import kernels
 from pipeline.dedup.words import word_table
@@ -186,6 +186,15 @@ def test_a_seam_that_makes_an_ngram_of_a_set_that_drops_is_seen() -> None:
     assert left == ["p q", "p r"]
     lost = losses(columns.append_column("text", pa.array(left)), sets)
     assert lost["rule"].to_pylist() == ["decontaminate.d", None]
+
+
+def test_the_names_of_signals_are_those_of_the_columns_that_are_numbers() -> None:
+    made = decontaminator([config("s", "cut", 3, 3), config("t", "drop", 3, 3)], [[["a b c"]]] * 2)
+    schema = made(pa.array(["a b c"])).columns.schema
+    numbers = {
+        f.name for f in schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)
+    }
+    assert set(signal_names(made.sets)) == numbers
 
 
 def test_an_empty_batch_has_the_columns() -> None:

@@ -140,6 +140,7 @@ def test_verify_finds_no_overlap_until_one_is_planted(corpus: Corpus, tmp_path: 
     assert ["'clean-7'" in fault for fault in faults(copy.out)] == [True]
 
 
+@pytest.mark.slow
 def test_bytes_depend_on_neither_workers_nor_order_nor_what_was_there(
     corpus: Corpus, tmp_path: Path
 ) -> None:

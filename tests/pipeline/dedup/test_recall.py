@@ -36,7 +36,7 @@ def test_near_copies_are_found_as_the_curve_predicts_and_nothing_else_goes(texts
     rows = bucket_table(array, [0] * len(texts), keys, CONFIG)
     found = resolve(rows, verifier(array, CONFIG), CONFIG.threshold)
     gone = set(found.removals.doc.tolist())
-    for doc, survivor, similarity in zip(*map(np.ndarray.tolist, found.removals), strict=True):
+    for doc, survivor, similarity, _ in zip(*map(np.ndarray.tolist, found.removals), strict=True):
         assert survivor not in gone
         assert similarity == oracle.jaccard(sets[doc], sets[survivor]) >= CONFIG.threshold
     similar = oracle.similar_pairs(sets, CONFIG.threshold)
