@@ -95,7 +95,7 @@ class Peer:
 @contextmanager
 def started(python: Path, script: str, texts: Path) -> Iterator[Peer]:
     """A peer's process, on one thread."""
-    path = Path(__file__).parent / "peers" / f"{script}_signatures.py"
+    path = Path(__file__).parents[1] / "peers" / f"{script}_signatures.py"
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
     one = os.environ | dict.fromkeys(names, "1")
     with subprocess.Popen(

@@ -26,7 +26,7 @@ from pipeline.arrow import num_value_bytes
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.registry import open_reader
 
-PEER = Path(__file__).parent / "peers" / "datatrove_dedup.py"
+PEER = Path(__file__).parents[1] / "peers" / "datatrove_dedup.py"
 COLUMNS = ("id", "text")
 CUT_ROWS = 100  # the parts differ by fewer documents than that
 WARM_UP = 200  # documents of a first run, which compiles
