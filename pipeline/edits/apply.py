@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from pipeline.arrow import value_bounds
 from pipeline.dedup.words import mark_table, word_table
-from pipeline.edits import kernels
 from pipeline.edits.config import EditsConfig
+from pipeline.edits.cutting import cut_texts
 from pipeline.edits.spans import look_up
 from pipeline.edits.substrings import Spans
 from pipeline.edits.table import Columns, open_columns
@@ -93,7 +93,7 @@ def cut(texts: pa.StringArray, spans: Spans) -> pa.StringArray:
     out_bounds = np.zeros(len(bounds), np.int32)
     row, start, stop = (column[order].astype(np.int64) for column in spans)
     tables = (word_table(), mark_table())
-    kernels.cut_texts(data, bounds, *tables, row, start, stop, out, out_bounds)
+    cut_texts(data, bounds, *tables, row, start, stop, out, out_bounds)
     left = out[: out_bounds[-1]].copy()
     return pa.StringArray.from_buffers(len(texts), pa.py_buffer(out_bounds), pa.py_buffer(left))
 
