@@ -1,16 +1,28 @@
 """One entry of the manifest's `sources`."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, model_validator
 
 from pipeline.configfile import Config
 from pipeline.dedup.policy import MAX_PRIORITY
+from pipeline.text.clean import CODE, CleanConfig
 
-Format = Literal["jsonl", "parquet", "csv", "tsv", "text", "arrow", "hf", "python-environment"]
+Format = Literal[
+    "jsonl",
+    "parquet",
+    "csv",
+    "tsv",
+    "text",
+    "html",
+    "warc",
+    "arrow",
+    "hf",
+    "python-environment",
+]
 
 FIELDS = frozenset({"text_field", "id_field", "url_field", "date_field", "meta_fields"})
-COMMON = frozenset({"name", "format", "validation_fraction", "priority"})
+COMMON = frozenset({"name", "format", "validation_fraction", "priority", "code", "clean"})
 OPTIONS: dict[str, frozenset[str]] = {
     "jsonl": FIELDS | {"paths"},
     "parquet": FIELDS | {"paths"},
@@ -18,6 +30,8 @@ OPTIONS: dict[str, frozenset[str]] = {
     "tsv": FIELDS | {"paths"},
     "arrow": FIELDS | {"paths"},
     "text": frozenset({"paths", "per"}),
+    "html": frozenset({"paths"}),
+    "warc": frozenset({"paths", "id_field", "date_field", "meta_fields"}),
     "hf": FIELDS | {"dataset", "config_name", "split", "data_files", "streaming"},
     "python-environment": frozenset({"part"}),
 }
@@ -33,6 +47,9 @@ class SourceConfig(Config):
     and row; without the url or a meta field that value is null. Values of the id, url, date and
     meta fields that are not strings become strings (`true`, `5`, nested ones as JSON). The date
     stands among the meta values; what is read of it is said in `pipeline.dates`.
+
+    Of `warc` the fields are those of a record's header, such as `WARC-Record-ID`, in any case, and
+    what every document has: `warc_date` and `content_type`.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]  # also the mixing domain
@@ -46,6 +63,15 @@ class SourceConfig(Config):
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     # the larger survives across sources
     priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
+    code: bool = Field(
+        default=False,
+        description="Program text: `clean` leaves it as it is written (white space, HTML, Unicode, "
+        "hyphens), but for controls, invisible characters and line ends.",
+    )
+    clean: CleanConfig | None = Field(
+        default=None,
+        description="What of `clean` is otherwise for this source; the keys that are named here.",
+    )
     per: Literal["file", "line"] = "file"  # text: what one document is
     dataset: NonEmpty | None = None  # hf: a folder, a builder (json, parquet, ...) or a hub name
     config_name: str | None = None  # hf
@@ -53,6 +79,11 @@ class SourceConfig(Config):
     data_files: tuple[NonEmpty, ...] = ()  # hf: for a builder; local ones relative to the manifest
     streaming: bool = False  # hf
     part: Literal["stdlib", "prose"] | None = None  # python-environment
+
+    @field_serializer("clean")
+    def _clean_as_given(self, clean: CleanConfig | None) -> dict[str, Any] | None:
+        """Without defaults, which read back would override the manifest's `clean`."""
+        return None if clean is None else clean.model_dump(mode="json", exclude_unset=True)
 
     @model_validator(mode="after")
     def _options_belong_to_the_format(self) -> Self:
@@ -67,6 +98,13 @@ class SourceConfig(Config):
         if not getattr(self, required):
             raise ValueError(f"format {self.format!r} needs {required}")
         return self
+
+    def clean_over(self, base: CleanConfig) -> CleanConfig:
+        """What is cleaned here: the source's own keys over those of code over the manifest's."""
+        own = {} if self.clean is None else self.clean.model_dump(exclude_unset=True)
+        return CleanConfig.model_validate(
+            {**base.model_dump(), **(CODE if self.code else {}), **own}
+        )
 
     @property
     def stored_fields(self) -> tuple[str, ...]:

@@ -137,7 +137,9 @@ class Builder:
 def _meta(columns: Mapping[str, pa.Array], num_rows: int) -> pa.MapArray:
     """One map per row of the fields that are not null there, in the config's order."""
     if not columns or not num_rows:
-        return pa.MapArray.from_arrays(pa.repeat(0, num_rows + 1).cast(pa.int32()), [], [], META)
+        none = pa.array([], pa.string())
+        offsets = pa.repeat(0, num_rows + 1).cast(pa.int32())
+        return pa.MapArray.from_arrays(offsets, none, none, META)
     num_fields = len(columns)
     # Row-major: value (row, field) stands at field * num_rows + row of the concatenated columns.
     order = np.arange(num_fields * num_rows).reshape(num_fields, num_rows).T.reshape(-1)

@@ -7,21 +7,25 @@ from pipeline.sources.arrow import ArrowReader
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.delimited import DelimitedReader
 from pipeline.sources.hf import HuggingFaceReader
+from pipeline.sources.html_file import HtmlReader
 from pipeline.sources.jsonl import JsonlReader
 from pipeline.sources.parquet import ParquetReader
 from pipeline.sources.protocol import Reader
 from pipeline.sources.python_environment import PythonEnvironmentReader
 from pipeline.sources.text import TextReader
+from pipeline.sources.warc import WarcReader
 
 READERS: Mapping[str, Callable[..., Reader]] = {
     "arrow": ArrowReader,
     "csv": DelimitedReader,
     "hf": HuggingFaceReader,
+    "html": HtmlReader,
     "jsonl": JsonlReader,
     "parquet": ParquetReader,
     "python-environment": PythonEnvironmentReader,
     "text": TextReader,
     "tsv": DelimitedReader,
+    "warc": WarcReader,
 }
 
 

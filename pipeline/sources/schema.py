@@ -1,5 +1,6 @@
 """The two schemas that every reader yields, whatever the format."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -29,6 +30,14 @@ QUARANTINE = pa.schema(
     ]
 )
 
+SKIPPED = pa.schema(
+    [
+        pa.field("source_path", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),  # of a closed set of the format
+        pa.field("num_records", pa.int64(), nullable=False),
+    ]
+)
+
 RAW_BYTES = 1 << 20
 
 REASONS = {
@@ -38,6 +47,8 @@ REASONS = {
     "missing_field": "no such field in the row",
     "wrong_type": "the field is not a string",
     "null_text": "the text is null",
+    "no_charset": "bytes that are text in no charset that is declared or can be detected",
+    "html_too_complex": "an HTML page that no parser gets through in time linear in its bytes",
     "too_large": "the document is over limits.max_document_bytes",
     "truncated": "the file ends in the middle of its compressed or binary data",
     "corrupt": "the file is damaged: what follows cannot be read",
@@ -46,8 +57,19 @@ REASONS = {
 }
 
 
+def skipped_rows(path: str, counts: Mapping[str, int]) -> pa.RecordBatch:
+    """A SKIPPED batch of how many records of one file were skipped for which reason."""
+    columns = [[path] * len(counts), list(counts), list(counts.values())]
+    arrays = [pa.array(column, f.type) for column, f in zip(columns, SKIPPED, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=SKIPPED)
+
+
 class Rows(NamedTuple):
-    """What a reader yields: about 1,000 documents or 4 MB, and the rows that it could not read."""
+    """What a reader yields: about 1,000 documents or 4 MB, and the rows that it could not read.
+
+    Beside them, counts of records that are no rows, in formats that hold more than documents.
+    """
 
     documents: pa.RecordBatch  # DOCUMENT
     quarantined: pa.RecordBatch  # QUARANTINE
+    skipped: pa.RecordBatch = skipped_rows("", {})  # SKIPPED

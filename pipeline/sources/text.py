@@ -76,25 +76,31 @@ def _lines(block: Block, builder: Builder) -> Iterator[Rows]:
 
 def read_file(builder: Builder) -> Iterator[Rows]:
     """The whole file as one document, held up to the limit only."""
+    data = whole_file(builder.item, builder.max_document_bytes + len(BOM))
+    if isinstance(data, Bad):
+        yield builder.only_bad([data])
+    else:
+        text = pa.array([data.removeprefix(BOM)], pa.binary())
+        yield from builder.build(np.zeros(1, dtype=np.int64), {"text": text})
+
+
+def whole_file(item: Input, max_bytes: int) -> bytes | Bad:
+    """The decompressed bytes of a file; never more than `max_bytes` and a chunk are held."""
     parts, num_bytes = [], 0
-    limit = builder.max_document_bytes + len(BOM)
-    with open_bytes(builder.item) as handle:
+    with open_bytes(item) as handle:
         try:
             for chunk in chunks(handle, compression(handle)):
                 parts.append(chunk)
                 num_bytes += len(chunk)
-                if num_bytes > limit:
+                if num_bytes > max_bytes:
                     break
         except DamagedStream as damage:
             # Half a document is none: all of it is the broken tail.
-            yield builder.only_bad([Bad(0, damage.reason, damage.detail, b"".join(parts))])
-            return
+            return Bad(0, damage.reason, damage.detail, b"".join(parts))
     data = b"".join(parts)
     if not data:
-        yield builder.only_bad([Bad(0, "empty_file", "the file has no bytes")])
-    elif num_bytes > limit:
-        detail = f"the file has more than {builder.max_document_bytes} bytes of text"
-        yield builder.only_bad([Bad(0, "too_large", detail, data[:RAW_BYTES])])
-    else:
-        text = pa.array([data.removeprefix(BOM)], pa.binary())
-        yield from builder.build(np.zeros(1, dtype=np.int64), {"text": text})
+        return Bad(0, "empty_file", "the file has no bytes")
+    if num_bytes > max_bytes:
+        detail = f"the file has more than {max_bytes} bytes"
+        return Bad(0, "too_large", detail, data[:RAW_BYTES])
+    return data

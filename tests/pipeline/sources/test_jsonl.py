@@ -290,3 +290,10 @@ def test_a_plain_file_is_split_and_a_compressed_one_is_not(tmp_path: Path) -> No
     assert (reader.is_splittable(plain), reader.is_splittable(packed)) == (True, False)
     assert len(reader.split(plain)) == -(-len(data) // 5000)
     assert reader.split(packed) == [Slice(input=packed)]
+
+
+def test_a_batch_of_bad_rows_alone_may_have_meta_fields(read: Reading) -> None:
+    got = read(b'{"text": null, "k": "v"}\n', format="jsonl", meta_fields=["k"])
+    assert (got.documents, got.reasons) == ([], [(0, "null_text")])
+    got = read(b'{"text": "too large", "k": "v"}\n', limit=5, format="jsonl", meta_fields=["k"])
+    assert (got.documents, got.reasons) == ([], [(0, "too_large")])
