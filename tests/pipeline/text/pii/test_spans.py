@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from pipeline.text.buffers import utf8
-from pipeline.text.pii.anonymise import RECOGNIZERS
+from pipeline.text.pii.registry import RECOGNIZERS
 from pipeline.text.pii.spans import Spans, find_spans, replace_spans, rows_of
 from tests.pipeline.text.pii.strategies import digit_soup, salted
 from tests.pipeline.text.strategies import batches
@@ -32,7 +32,7 @@ def resolved(candidates):
     return sorted(kept)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150, deadline=None)
 @given(batches(salted | digit_soup))
 def test_each_recogniser_finds_in_windows_what_it_finds_in_whole_texts(texts):
     for recognizer in RECOGNIZERS:
@@ -41,7 +41,7 @@ def test_each_recogniser_finds_in_windows_what_it_finds_in_whole_texts(texts):
         assert found(texts, [recognizer]) == want, recognizer.pattern
 
 
-@settings(max_examples=200)
+@settings(max_examples=100, deadline=None)
 @given(batches(salted | digit_soup))
 def test_overlaps_are_resolved_by_length_then_priority(texts):
     want = []
@@ -51,6 +51,7 @@ def test_overlaps_are_resolved_by_length_then_priority(texts):
     assert found(texts, RECOGNIZERS) == want
 
 
+@settings(deadline=None)
 @given(batches(salted))
 def test_replacing_splices_at_the_spans_and_nowhere_else(texts):
     spans = find_spans(texts, RECOGNIZERS)
@@ -68,6 +69,19 @@ def test_replacing_splices_at_the_spans_and_nowhere_else(texts):
 def test_spans_beside_empty_rows_fall_into_the_right_rows():
     texts = pa.array(["", "a@example.com", "", "", "b@example.com", ""])
     assert rows_of(texts, find_spans(texts, RECOGNIZERS)).tolist() == [1, 4]
+
+
+@settings(max_examples=100, deadline=None)
+@given(batches(salted))
+def test_near_a_place_all_is_found_that_stands_beside_it_and_nothing_far_away(texts):
+    every = find_spans(texts, RECOGNIZERS)
+    nothing = np.empty((0, 2), np.int64)
+    assert not len(find_spans(texts, RECOGNIZERS, near=nothing).begins)
+    for begin, end, which in zip(*(column.tolist() for column in every), strict=True):
+        near = find_spans(texts, [RECOGNIZERS[which]], near=np.array([[begin, end]]))
+        assert (begin, end) in zip(near.begins.tolist(), near.ends.tolist(), strict=True)
+    apart = pa.array(["a@example.com" + " " * 1000 + "b@example.com"])
+    assert find_spans(apart, RECOGNIZERS, near=np.array([[0, 5]])).begins.tolist() == [0]
 
 
 def test_more_windows_than_expected_are_all_found():
@@ -93,10 +107,10 @@ HOSTILE = [
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_a_hostile_megabyte_takes_seconds_at_most(piece):
     texts = pa.array([(piece * (1_000_000 // len(piece)))[:1_000_000], "a@example.com"])
-    began = time.perf_counter()
+    began = time.process_time()
     spans = find_spans(texts, RECOGNIZERS)
     # quadratic in 1 MB is hours; the slowest of these takes 2 s, for it is 125,000 addresses
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
     assert rows_of(texts, spans)[-1] == 1
 
 
