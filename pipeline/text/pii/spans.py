@@ -1,6 +1,6 @@
 """Spans of a string array: found in windows, freed of overlaps, replaced by splicing buffers."""
 
-import bisect
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,18 +10,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.text.buffers import MAX_ARRAY_BYTES, strings, utf8
-from pipeline.text.pii.recognizer import Recognizer
-from pipeline.text.pii.triggers import (
-    BEGIN,
-    END,
-    KINDS,
-    LEAD_BYTES,
-    MARGIN_BEGIN,
-    MARGIN_END,
-    find_windows,
-)
+from pipeline.text.pii.recognizer import Recognizer, Span, Starts
+from pipeline.text.pii.triggers import find_windows
+from pipeline.text.pii.windows import BEGIN, END, MARGIN_BEGIN, MARGIN_END
 
-_LF = 10
+# Between windows: 0xFF stands in no UTF-8, so that no pattern can go from one into the next, and
+# the line feeds end what a judgement looks at.
+_BETWEEN = np.frombuffer(b"\n\xff\n", np.uint8)
+_BEGINS, _GOES_ON = 1, 2  # of a byte: a match may begin with it; none begins after it
 
 
 class Spans(NamedTuple):
@@ -32,12 +28,20 @@ class Spans(NamedTuple):
     recognizers: NDArray[np.int64]  # which of the recognisers found it
 
 
-def find_spans(texts: pa.StringArray, recognizers: Sequence[Recognizer]) -> Spans:
+def find_spans(
+    texts: pa.StringArray,
+    recognizers: Sequence[Recognizer],
+    more: Sequence[NDArray[np.int64]] = (),
+    near: NDArray[np.int64] | None = None,
+) -> Spans:
     """Everything that the recognisers accept; where two overlap, the longer stays, then the earlier
-    in `recognizers`, then the earlier in the text."""
-    _, data = utf8(texts)
-    windows = find_windows(texts)
-    found = [_find(data, windows, recognizer) for recognizer in recognizers]
+    in `recognizers`, then the earlier in the text.
+
+    `more` holds (begin, end) that others found, which count as further recognisers. `near` holds
+    (begin, end) of the data, sorted and clear of each other: of the windows, those that touch none
+    of them are not read.
+    """
+    found = [*_find(texts, recognizers, near), *more]
     which = np.repeat(np.arange(len(found)), [len(spans) for spans in found])
     spans = np.concatenate(found) if found else np.empty((0, 2), np.int64)
     order = np.lexsort((which, spans[:, 0]))
@@ -69,51 +73,157 @@ def rows_of(texts: pa.StringArray, spans: Spans) -> NDArray[np.int64]:
 
 
 def _find(
-    data: NDArray[np.uint8], windows: NDArray[np.int64], recognizer: Recognizer
-) -> NDArray[np.int64]:
-    """The (begin, end) of what one recogniser accepts.
+    texts: pa.StringArray,
+    recognizers: Sequence[Recognizer],
+    near: NDArray[np.int64] | None,
+) -> list[NDArray[np.int64]]:
+    """The (begin, end) of what each recogniser accepts."""
+    _, data = utf8(texts)
+    triggers = tuple(dict.fromkeys(recognizer.trigger for recognizer in recognizers))
+    windows = find_windows(texts, triggers)
+    if near is not None:
+        windows = [each[_touch(each, near)] for each in windows]
+    read = {
+        trigger: _Windows(data, each)
+        for trigger, each in zip(triggers, windows, strict=True)
+        if len(each)
+    }
+    none = np.empty((0, 2), np.int64)
+    return [read[r.trigger].find(r) if r.trigger in read else none for r in recognizers]
 
-    Its windows are laid end to end, a line feed after each, so that one regex call reads them all;
-    a match that begins in the margin of its window is not of that window.
+
+def _touch(windows: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    first = np.searchsorted(places[:, 1], windows[:, MARGIN_BEGIN])
+    begins = np.append(places[:, 0], np.iinfo(np.int64).max)
+    touch: NDArray[np.bool_] = begins[first] <= windows[:, MARGIN_END]
+    return touch
+
+
+class _Windows:
+    """The windows of one trigger, laid end to end, so that one regex call reads them all.
+
+    Those that overlap share their bytes, so what is read is never more than the text.
     """
-    windows = windows[windows[:, KINDS] & recognizer.trigger != 0]
-    if not len(windows):
-        return np.empty((0, 2), np.int64)
-    places = np.zeros(len(windows) + 1, np.int64)
-    np.cumsum(windows[:, MARGIN_END] - windows[:, MARGIN_BEGIN] + 1, out=places[1:])
-    text = np.full(places[-1], _LF, np.uint8)
-    _gather(data, windows, places, text)
-    spans = np.array(recognizer.find(text.tobytes()), np.int64).reshape(-1, 2)
-    window = np.searchsorted(places, spans[:, 0], side="right") - 1
-    spans += (windows[window, MARGIN_BEGIN] - places[window])[:, None]
-    inside = spans[:, 0] >= windows[window, BEGIN] - LEAD_BYTES
-    inside &= spans[:, 0] < windows[window, END]
-    own: NDArray[np.int64] = spans[inside]
-    return own
+
+    def __init__(self, data: NDArray[np.uint8], windows: NDArray[np.int64]) -> None:
+        self._windows = windows[np.lexsort((windows[:, BEGIN], windows[:, MARGIN_BEGIN]))]
+        self._places = np.empty(len(windows), np.int64)
+        size = _lay_out(self._windows, self._places, len(_BETWEEN))
+        self._bytes = np.empty(size, np.uint8)
+        _gather(data, self._windows, _BETWEEN, self._bytes)
+        self._text = bytearray(self._bytes)
+        self._ends = np.maximum.accumulate(self._windows[:, END])
+
+    def find(self, recognizer: Recognizer) -> NDArray[np.int64]:
+        """The (begin, end) in the data of what the recogniser accepts, in their own windows."""
+        if recognizer.starts is None:
+            return self._own(self._moved(recognizer.find_in(self._text)))
+        table = _table(recognizer.starts)
+        places = _starts(self._bytes, self._windows, self._places, table)
+        return self._moved(recognizer.find_at(self._text, places.tolist()))
+
+    def _moved(self, spans: Sequence[Span]) -> NDArray[np.int64]:
+        """Spans of the laid out text as those of the data."""
+        own = np.array(spans, np.int64).reshape(-1, 2)
+        window = np.searchsorted(self._places, own[:, 0], side="right") - 1
+        shift = self._windows[window, MARGIN_BEGIN] - self._places[window]
+        moved: NDArray[np.int64] = own + shift[:, None]
+        return moved
+
+    def _own(self, spans: NDArray[np.int64]) -> NDArray[np.int64]:
+        """A match that begins in the margin of its window is not of that window."""
+        window = np.searchsorted(self._windows[:, BEGIN], spans[:, 0], side="right") - 1
+        own: NDArray[np.int64] = spans[(window >= 0) & (spans[:, 0] < self._ends[window])]
+        return own
+
+
+@functools.lru_cache(maxsize=256)
+def _table(starts: Starts) -> NDArray[np.uint8]:
+    table = np.zeros(256, np.uint8)
+    table[list(starts.first)] |= _BEGINS
+    table[list(starts.not_after)] |= _GOES_ON
+    return table
 
 
 def _without_overlaps(
     begins: NDArray[np.int64], ends: NDArray[np.int64], which: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Indices to keep, ascending. It looks at spans, of which there are few, not at rows."""
-    kept_begins: list[int] = []
-    kept: list[int] = []
-    order: list[int] = np.lexsort((begins, which, begins - ends)).tolist()
-    for index in order:
-        place = bisect.bisect_right(kept_begins, begins[index])
-        clear_before = place == 0 or ends[kept[place - 1]] <= begins[index]
-        clear_after = place == len(kept) or ends[index] <= kept_begins[place]
-        if clear_before and clear_after:
-            kept_begins.insert(place, int(begins[index]))
-            kept.insert(place, index)
-    return np.array(kept, np.int64)
+    """Indices to keep, ascending."""
+    order = np.lexsort((begins, which, begins - ends))
+    return np.flatnonzero(_kept(begins, ends, order))
 
 
 @njit(cache=True, nogil=True)
-def _gather(data, windows, places, text):  # type: ignore[no-untyped-def]
+def _kept(begins, ends, order):  # type: ignore[no-untyped-def]
+    """Which of the spans stay, of all that overlap the first in `order`, by length.
+
+    A span that stays is no shorter than one that it overlaps, so it covers that one's first or last
+    byte: two looks at a map of the bytes, whatever the number of spans.
+    """
+    kept = np.zeros(len(begins), np.bool_)
+    first = begins.min()
+    covered = np.zeros(ends.max() - first, np.bool_)
+    for index in order:
+        begin, end = begins[index] - first, ends[index] - first
+        if not (covered[begin] or covered[end - 1]):
+            covered[begin:end] = True
+            kept[index] = True
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def _lay_out(windows, places, num_between):  # type: ignore[no-untyped-def]
+    """Fill in where each window begins; returned is where the last ends."""
+    size, end = 0, -1  # end of the last bytes taken, in the data
     for i in range(len(windows)):
-        begin, end = windows[i, MARGIN_BEGIN], windows[i, MARGIN_END]
-        text[places[i] : places[i] + end - begin] = data[begin:end]
+        begin = windows[i, MARGIN_BEGIN]
+        if begin >= end:  # of rows side by side one ends where the other begins
+            places[i] = size
+            end = windows[i, MARGIN_END]
+            size += end - begin + num_between
+        else:
+            places[i] = size - num_between - (end - begin)
+            if windows[i, MARGIN_END] > end:
+                size += windows[i, MARGIN_END] - end
+                end = windows[i, MARGIN_END]
+    return size
+
+
+@njit(cache=True, nogil=True)
+def _gather(data, windows, between, text):  # type: ignore[no-untyped-def]
+    end, size = -1, 0
+    for i in range(len(windows)):
+        begin, margin_end = windows[i, MARGIN_BEGIN], windows[i, MARGIN_END]
+        if begin >= end and i > 0:
+            text[size : size + len(between)] = between
+            size += len(between)
+        begin = max(begin, end)  # what is there already
+        if margin_end > begin:
+            text[size : size + margin_end - begin] = data[begin:margin_end]
+            size += margin_end - begin
+            end = margin_end
+    text[size:] = between
+
+
+@njit(cache=True, nogil=True)
+def _starts(text, windows, places, table):  # type: ignore[no-untyped-def]
+    """The places of the text where a match can begin, ascending."""
+    found = np.empty(len(text), np.int64)
+    num_found, last = 0, 0
+    for i in range(len(windows)):
+        shift = windows[i, MARGIN_BEGIN] - places[i]
+        begin = max(windows[i, BEGIN], windows[i, MARGIN_BEGIN]) - shift
+        begin = max(begin, last)
+        end = min(windows[i, END], windows[i, MARGIN_END]) - shift
+        goes_on = begin > 0 and table[text[begin - 1]] & _GOES_ON != 0
+        for place in range(begin, end):
+            kind = table[text[place]]
+            if kind & _BEGINS and not goes_on:
+                found[num_found] = place
+                num_found += 1
+            goes_on = kind & _GOES_ON != 0
+        last = max(last, end)
+    return found[:num_found]
 
 
 @njit(cache=True, nogil=True)

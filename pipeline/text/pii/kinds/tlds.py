@@ -1,7 +1,8 @@
 """Top-level domains, so that `x@self.weights` in code is not an e-mail address.
 
 The ASCII generic and sponsored domains of the IANA root zone of March 2025. Two-letter country
-codes and `xn--` names are not listed: the recogniser accepts any of them.
+codes and `xn--` names are not listed: the recogniser accepts any of them. Of the names in other
+scripts those of countries, and the generic ones that are in use.
 """
 
 _NAMES = """
@@ -81,3 +82,19 @@ yamaxun yandex yodobashi yoga yokohama you youtube yun zappos zara zero zip zone
 """
 
 GENERIC_TLDS = frozenset(name.encode() for name in _NAMES.split())
+
+# as they stand in the root zone; people write them in their own script
+_INTERNATIONAL = b"""
+xn--p1ai xn--90ais xn--j1amh xn--90a3ac xn--d1alf xn--l1acc xn--90ae xn--80ao21a xn--e1a4c
+xn--p1acf xn--80aswg xn--80asehdb xn--c1avg xn--80adxhks xn--d1acj3b xn--qxa6a xn--qxam
+xn--y9a3aq xn--node xn--fiqs8s xn--fiqz9s xn--kpry57d xn--kprw13d xn--j6w193g xn--mix891f
+xn--yfro4i67o xn--55qx5d xn--io0a7i xn--zf0ao64a xn--3ds443g xn--fiq228c5hs xn--ses554g
+xn--6qq986b3xl xn--3e0b707e xn--mk1bu44c xn--t60b56a xn--tckwe xn--q9jyb4c xn--h2brj9c
+xn--i1b6b1a6a2e xn--54b7fta0cc xn--45brj9c xn--o3cw4h xn--fzc2c9e2c xn--xkc2al3hye2a
+xn--xkc2dl3a5ee0h xn--mgbaam7a8h xn--mgberp4a5d4ar xn--wgbh1c xn--mgba3a4f16a xn--wgbl6a
+xn--mgbc0a9azcg xn--lgbbat1ad8j xn--pgbs0dh xn--mgb9awbf xn--ygbi2ammx xn--ogbpf8fl
+xn--mgbayh7gpa xn--mgbai9azgqp6j xn--ngbc5azd xn--4dbrk0ce xn--9dbq2a
+xn--4gbrim xn--mgbab2bd
+"""
+
+INTERNATIONAL_TLDS = frozenset(name.decode("idna").encode() for name in _INTERNATIONAL.split())
