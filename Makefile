@@ -9,7 +9,7 @@ PEERS := build/peers
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: setup demo test test-slow lint format schema filter-docs lmplz bench bench-filters bench-dedup bench-dedup-quality bench-train forgetting clean
+.PHONY: setup demo test test-slow lint format schema filter-docs lmplz bench bench-pii bench-filters bench-dedup bench-dedup-quality bench-train forgetting clean
 
 setup: $(VENV)/.ready
 
@@ -59,9 +59,24 @@ $(KENLM)/bin/build_binary: | setup
 	cmake -S $(KENLM)/kenlm-0.3.0 -B $(KENLM) -DCMAKE_BUILD_TYPE=Release
 	cmake --build $(KENLM) --parallel 2 --target lmplz build_binary
 
-# CORPUS=DIR: a folder of .jsonl.zst with a `text` field; without it the Python environment is read.
-bench: setup $(MODEL)/model.safetensors
-	$(BIN)/python -m benchmarks $(if $(CORPUS),--corpus $(CORPUS))
+# CORPUS=DIR: a folder of .jsonl.zst with a `text` field, and of html-*.jsonl.zst with `html`;
+# without it the Python environment is read.
+bench: setup $(MODEL)/model.safetensors $(PEERS)/.ready-pii
+	$(BIN)/python -m benchmarks --peer $(PEERS)/bin/python $(if $(CORPUS),--corpus $(CORPUS))
+
+# Precision, recall, false positives and speed; CORPUS=DIR: docs-*.jsonl.zst with the field `text`,
+# without it labelled sentences alone.
+bench-pii: setup $(PEERS)/.ready-pii
+	$(BIN)/python -m benchmarks.pii --peer $(PEERS)/bin/python \
+	  $(if $(CORPUS),--corpus $(CORPUS),--parts labelled)
+
+# presidio-evaluator asks for torch through transformers; what is used of it needs neither.
+$(PEERS)/.ready-pii: $(PEERS)/.ready
+	$(PEERS)/bin/python -m pip install --quiet 'presidio-analyzer==2.2.*' 'presidio-anonymizer==2.2.*' \
+	  'faker==40.*' 'phonenumbers==9.*' 'python-stdnum==2.*' python-dotenv tqdm requests \
+	  base58 bech32 pycryptodome
+	$(PEERS)/bin/python -m pip install --quiet --no-deps 'presidio-evaluator==0.3.2'
+	touch $@
 
 # CORPUS=DIR as above. datatrove gets an environment of its own: it is compared with, never imported.
 bench-filters: setup $(PEERS)/.ready

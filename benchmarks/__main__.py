@@ -1,9 +1,11 @@
 """All benchmarks in one table.
 
-    python -m benchmarks [--corpus DIR] [--workers N] [--work DIR] [--only NAME]
+    python -m benchmarks [--corpus DIR] [--peer PYTHON] [--workers N] [--work DIR] [--only NAME]
 
-DIR holds `docs-*.jsonl.zst` with the fields `id` and `text`; without it the text of the Python
-environment is read. Times are of this machine, now: compare only what one run prints.
+DIR holds `docs-*.jsonl.zst` with the fields `id` and `text`, and perhaps `html-*.jsonl.zst` with
+pages in the field `html`; without it the text of the Python environment is read. PYTHON is an
+interpreter that has Presidio and datatrove (`make bench` makes one): PII is measured beside them.
+Times are of this machine, now: compare only what one run prints.
 """
 
 import argparse
@@ -11,12 +13,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import prepare, signatures, stream
+from benchmarks import clean, prepare, signatures, stream
+from benchmarks.pii import speed as pii
 
 MODEL = Path("models/smollm2").resolve()
+PII_PEER_MEGABYTES, PII_ROUNDS = 2.0, 3  # Presidio does 1 MB/s
 Row = tuple[str, str, str]
 
 
@@ -25,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__.partition("\n")[0])
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--peer", type=Path, help="a Python that has Presidio and datatrove")
     parser.add_argument("--work", type=Path, help="where `prepare` writes (default: temporary)")
     parser.add_argument("--only", choices=sorted(BENCHMARKS))
     options = parser.parse_args()
@@ -65,9 +71,25 @@ def _prepare(options: argparse.Namespace) -> Iterator[Row]:
     yield "  text per core for twice the input", f"{twice.rate / 1e6:.2f} MB/s", ""
 
 
+def _clean(options: argparse.Namespace) -> Iterator[Row]:
+    yield from clean.measure_text(signatures.texts(options.corpus))
+    pages = clean.pages_of(options.corpus) if options.corpus else None
+    if pages is not None:
+        yield from clean.measure_pages(pages)
+
+
+def _pii(options: argparse.Namespace) -> Iterator[Row]:
+    texts = signatures.texts(options.corpus)
+    batches = [pa.record_batch({"text": each}) for each in texts]
+    (_, *rows), _ = pii.measure(batches, options.peer, PII_PEER_MEGABYTES, PII_ROUNDS)
+    yield from rows
+
+
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "signatures": _signatures,
     "stream": _stream,
+    "clean": _clean,
+    "pii": _pii,
     "prepare": _prepare,
 }
 

@@ -16,15 +16,13 @@ other parts stay. Times are of this machine, now: compare only what one run prin
 """
 
 import argparse
-import json
-import os
-import platform
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.dedup import identical, signatures, synthetic, whole
+from benchmarks.figures import add, machine
+from benchmarks.parts import chosen
 
 Row = tuple[str, str, str]
 Measured = tuple[list[Row], dict[str, Any]]
@@ -48,7 +46,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--peer", type=Path, help="a Python that has the other libraries")
-    parser.add_argument("--parts", type=_parts, default=tuple(PARTS), help="with commas between")
+    parser.add_argument(
+        "--parts",
+        type=lambda text: chosen(text, PARTS),
+        default=tuple(PARTS),
+        help="with commas between",
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5, help="of ours; of others' signing, too")
     parser.add_argument("--work", type=Path, help="where files are written (default: temporary)")
@@ -62,13 +65,6 @@ def build_parser() -> argparse.ArgumentParser:
     for name, default in sizes.items():
         parser.add_argument(f"--{name}", type=int, nargs="+", default=default, help="documents")
     return parser
-
-
-def _parts(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    if unknown := sorted(set(names) - set(PARTS)):
-        raise argparse.ArgumentTypeError(f"got {', '.join(unknown)}, want of {', '.join(PARTS)}")
-    return names
 
 
 def corpus_of(options: argparse.Namespace) -> Path:
@@ -110,23 +106,6 @@ PARTS: dict[str, Callable[[argparse.Namespace], Measured]] = {
     "synthetic": _synthetic,
     "identical": _identical,
 }
-
-
-def machine() -> dict[str, Any]:
-    """Where and when, as far as it explains figures."""
-    return {
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "num_cores": os.cpu_count(),
-        "load": os.getloadavg(),  # by others too: a quiet machine ends below its workers
-        "python": platform.python_version(),
-    }
-
-
-def add(path: Path, part: str, values: dict[str, Any]) -> None:
-    """Put the figures of one part beside those of the others."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    path.write_text(json.dumps({**known, part: values}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
