@@ -66,6 +66,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     verify = commands.add_parser("verify", help="re-read an output and check everything")
     verify.add_argument("out", type=Path, metavar="OUT", help="the manifest's `output`")
+    verify.add_argument(
+        "--pii", action="store_true", help="also look for PII again, of the kinds in the manifest"
+    )
     verify.set_defaults(command=_verify)
     add_fit_lm(commands, _num_bytes)
     add_calibrate(commands, _console)
@@ -187,13 +190,14 @@ def _verify(options: argparse.Namespace) -> int:
     from pipeline.verify import faults
 
     with Console(stderr=True).status(f"Reading all of {options.out} again ..."):
-        found = list(faults(options.out))
+        found = list(faults(options.out, pii=options.pii))
     for fault in found:
         print(f"fault: {fault}", file=sys.stderr)
     if found:
         print(f"{options.out}: {len(found)} faults", file=sys.stderr)
         return 1
-    print(f"{options.out}: complete; every hash, key and count holds")
+    clean = "; no PII is left of the kinds in the manifest" if options.pii else ""
+    print(f"{options.out}: complete; every hash, key and count holds{clean}")
     return 0
 
 

@@ -103,14 +103,22 @@ def _message(
 ) -> str:
     lines = []
     for detail in errors:
-        if detail["type"] == "default_factory_not_called":
-            continue  # it follows from the value that another error is about
+        if _follows(detail, errors):
+            continue
         location = tuple(part for part in detail["loc"] if not _is_tag(root, part))
         field = ".".join(map(str, location)) or "(top level)"
         override = next((o for o in overrides if _overlap(o.partition("=")[0], field)), None)
         where = f"--set {override}" if override else f"{path}:{_line(root, location)}"
         lines.append(f"{where}: {field}: {_what(detail, model, location)}")
     return "\n".join(lines)
+
+
+def _follows(detail: ErrorDetails, errors: list[ErrorDetails]) -> bool:
+    """Whether it is about nothing but what another error is about."""
+    if detail["type"] == "too_short":  # pydantic does not count the members that are wrong
+        place = detail["loc"]
+        return any(len(e["loc"]) > len(place) and e["loc"][: len(place)] == place for e in errors)
+    return detail["type"] == "default_factory_not_called"
 
 
 def _overlap(key: str, field: str) -> bool:
@@ -149,6 +157,8 @@ def _what(detail: ErrorDetails, model: type[BaseModel], location: Location) -> s
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         return f"unknown key{hint}; known keys: {', '.join(known)}"
     message = detail["msg"].removeprefix("Value error, ")
+    if message.startswith("got "):
+        return message
     return f"got {detail['input']!r}: {message[:1].lower()}{message[1:]}"
 
 

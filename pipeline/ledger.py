@@ -28,7 +28,9 @@ class SourceLedger:
     dropped: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
     quarantined_files: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)  # records that are no rows
     changes: Counter[str] = field(default_factory=Counter)
+    pii: Counter[str] = field(default_factory=Counter)  # by kind and mode: email:pseudonym
     removed: Counter[str] = field(default_factory=Counter)
     num_packed: int = 0
     num_packed_bytes: int = 0
@@ -44,7 +46,7 @@ class SourceLedger:
         self.num_kept += counts["num_kept"]
         self.num_kept_bytes += counts["num_kept_bytes"]
         self.num_undated += counts["num_undated"]
-        for name in ("dropped", "quarantined", "quarantined_files", "changes"):
+        for name in ("dropped", "quarantined", "quarantined_files", "skipped", "changes", "pii"):
             getattr(self, name).update(counts[name])
 
     def add_tokenised(self, record: Record) -> None:

@@ -25,7 +25,7 @@ from pipeline.errors import ManifestError
 from pipeline.sources.config import SourceConfig
 from pipeline.strata import StrataConfig
 from pipeline.text.clean import CleanConfig
-from pipeline.text.pii.anonymise import PiiConfig
+from pipeline.text.pii.config import PiiConfig
 from pipeline.tokens.config import PackConfig, TokenizerConfig
 
 SOURCES_KEY = "sources"  # of a filter: the sources that it applies to, all where it is left out
@@ -139,6 +139,11 @@ class Manifest(Config):
                 "the field of a date in one source at least, or no 'newest'"
             )
         return self
+
+    def clean_of(self, source: str) -> CleanConfig:
+        """What is cleaned of the documents of one source."""
+        own = next(each for each in self.sources if each.name == source)
+        return own.clean_over(self.clean)
 
     def strata_of(self, source: str) -> StrataConfig | None:
         """The strata of one source, or None where its documents are not parted."""

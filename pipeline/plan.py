@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,12 @@ from filters.registry import describe, measuring
 from pipeline.filter_files import file_hashes
 from pipeline.manifest import Manifest
 from pipeline.records import Record, Records, code_fingerprint, fingerprint
+from pipeline.releases import release
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.protocol import Input, Reader, Slice
 from pipeline.sources.registry import open_reader
+from pipeline.text.clean import CleanConfig
+from pipeline.text.pii.settings import finding_settings, storing_settings
 
 Place = tuple[str, str]  # source and path: two sources may read one file
 
@@ -56,6 +58,7 @@ class Plan:
     fits: tuple[Fit, ...] = ()
     edits: EditTable | None = None
     evaluation_sets: str | None = None  # fingerprint of the table of `decontaminate`
+    pii_key: str | None = None  # fingerprint of the key of pseudonyms; the key is in no plan
 
     @property
     def edits_folder(self) -> Path | None:
@@ -139,9 +142,10 @@ def measuring_settings(plan: Plan, source: SourceConfig) -> str:
     """
     manifest = plan.manifest
     return fingerprint(
-        source.model_dump(mode="json", exclude={"validation_fraction"}),
-        manifest.clean.model_dump(mode="json"),
-        manifest.pii.model_dump(mode="json"),
+        source.model_dump(mode="json", exclude={"validation_fraction", "code", "clean"}),
+        cleaning_settings(manifest.clean_of(source.name)),
+        storing_settings(manifest.pii),
+        plan.pii_key,
         None if manifest.edits is None else manifest.edits.model_dump(mode="json"),
         None if plan.edits is None else plan.edits.contents,
         [
@@ -159,6 +163,11 @@ def measuring_settings(plan: Plan, source: SourceConfig) -> str:
     )
 
 
+def cleaning_settings(clean: CleanConfig) -> list[Any]:
+    """What is cleaned, and the releases of the libraries that do it."""
+    return [clean.model_dump(mode="json"), [release(name) for name in clean.libraries]]
+
+
 def _decontaminating(plan: Plan) -> list[Any]:
     """What the evaluation sets decide: their n-grams, what a match is, and what follows from it."""
     if plan.evaluation_sets is None:
@@ -170,21 +179,15 @@ def _decontaminating(plan: Plan) -> list[Any]:
 def _releases(name: str) -> list[str]:
     """Of a filter's own distribution, and of the libraries that it measures with."""
     described = describe(name)
-    return [_release(each) for each in (described.distribution, *described.libraries)]
-
-
-def _release(distribution: str) -> str:
-    """A plugin's distribution and version: another release may decide otherwise."""
-    try:
-        return f"{distribution} {version(distribution)}"
-    except PackageNotFoundError:
-        return distribution  # an entry point that no installed distribution claims
+    return [release(each) for each in (described.distribution, *described.libraries)]
 
 
 def read_settings(plan: Plan, source: SourceConfig) -> str:
     """Fingerprint of all that decides how a file of a source is read."""
     return fingerprint(
-        source.model_dump(mode="json", exclude={"validation_fraction", "priority"}),
+        source.model_dump(
+            mode="json", exclude={"validation_fraction", "priority", "code", "clean"}
+        ),
         plan.manifest.limits.max_document_bytes,
         code_fingerprint("pipeline/sources"),
     )
@@ -194,8 +197,8 @@ def text_settings(plan: Plan, source: SourceConfig) -> str:
     """Fingerprint of all that decides the texts of a source before edits."""
     return fingerprint(
         read_settings(plan, source),
-        plan.manifest.clean.model_dump(mode="json"),
-        plan.manifest.pii.model_dump(mode="json"),
+        cleaning_settings(plan.manifest.clean_of(source.name)),
+        finding_settings(plan.manifest.pii),
         code_fingerprint("pipeline/text", "pipeline/refining.py"),
     )
 

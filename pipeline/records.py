@@ -29,8 +29,8 @@ from pipeline.files import file_hash, write_json
 Record = dict[str, Any]
 
 # Their releases can change what a stage writes; Headwater's own code is hashed, not versioned.
-# What a filter alone asks for is in the settings of that filter.
-_LIBRARIES = ("pyarrow", "numpy", "selectolax", "fastokens", "tokenizers")
+# What a filter, a way of cleaning or a plugin alone asks for is in its own settings.
+_LIBRARIES = ("pyarrow", "numpy", "resiliparse", "fastokens", "tokenizers")
 
 
 def fingerprint(*parts: Any) -> str:

@@ -23,7 +23,14 @@ from pipeline.indexing import opened
 from pipeline.manifest import SOURCES_KEY, load_manifest, plugin_spec
 from pipeline.plan import EditTable, Plan, RefineItem, measuring_settings, refined_fingerprint
 from pipeline.records import Record
-from pipeline.run import MANIFEST_NAME, RUN_NAME, Outcome, check_filters, complete
+from pipeline.run import (
+    MANIFEST_NAME,
+    RUN_NAME,
+    Outcome,
+    check_filters,
+    complete,
+    with_pii_key,
+)
 from pipeline.stage import Context, locked
 from pipeline.tokens.resolve import resolve_tokenizer, saved_tokenizer
 
@@ -114,6 +121,7 @@ def _without_thresholds(spec: dict[str, Any]) -> tuple[dict[str, Any], Any]:
 
 def refilter(context: Context) -> Outcome:
     """Filter the documents of a finished output again, and do what follows."""
+    context.plan = with_pii_key(context.plan)
     out = context.plan.out
     check_filters(context.plan)
     with locked(out), opened(context.plan):

@@ -5,8 +5,9 @@ the contract: what changes text comes before what measures it, and what measures
 signs it.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,13 +26,23 @@ from pipeline.dedup.signature import band_hashes, sign
 from pipeline.edits.apply import TextEdits
 from pipeline.keys import document_keys, hash_values, key_words
 from pipeline.plan import Plan
-from pipeline.sources.schema import DOCUMENT
+from pipeline.sources.schema import DOCUMENT, QUARANTINE
 from pipeline.text.clean import CleanConfig, clean
-from pipeline.text.pii.anonymise import PiiConfig, anonymise
+from pipeline.text.html.declared import WEB_FORMATS, declared_html
+from pipeline.text.html.refused import refused_rows
+from pipeline.text.meta import entries, of_entries, with_meta
+from pipeline.text.pii.anonymise import Anonymised, anonymise
+from pipeline.text.pii.config import PiiConfig
+from pipeline.text.pii.edited import anonymise_edited
+from pipeline.text.pii.key import check_key, load_key
+from pipeline.text.pii.replacements import Replacements
+from pipeline.text.pii.stored import COLUMN as PII_SPANS
+from pipeline.text.pii.stored import compared, stored, with_tags
 
 EMPTY_RULE = "empty"
 ITEM_ROW = "item_row"
 DATE = "date"
+_NONE_QUARANTINED = pa.RecordBatch.from_pylist([], schema=QUARANTINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +51,28 @@ class Refined:
 
     `kept`: the document, `key`, `text_hash`, `item_row` (int32, its number in its work item),
     `date` where the source has a `date_field` (null where that is no date), counts of changes and
-    of PII, every filter's signals (`<filter>.<signal>`). `signatures`: a row for each kept one, in
-    the same order: its rank, the hashes of its text and bands, and its minhashes, if asked for.
+    of PII, `pii_spans` where the text holds other things than tags in the place of PII, every
+    filter's signals (`<filter>.<signal>`), which are of the text with tags. `signatures`: a row for
+    each kept one, in the same order: its rank, the hashes of its text and bands, and its minhashes,
+    if asked for.
     `dropped`: as `kept`, signals of expensive filters that were not reached are null, and rule,
-    value, threshold.
+    value, threshold. `quarantined`, of QUARANTINE: pages that no parser should see; only what is
+    refined from what was read has any.
     """
 
     kept: pa.RecordBatch
     signatures: pa.RecordBatch
     dropped: pa.RecordBatch
+    quarantined: pa.RecordBatch = field(default_factory=lambda: _NONE_QUARANTINED)
 
 
-class Anonymised(NamedTuple):
-    """Documents with the texts before edits, and counts of what was done to them."""
+class BeforeEdits(NamedTuple):
+    """Documents with the texts before edits, with tags, and what was done to them."""
 
     documents: pa.RecordBatch  # DOCUMENT
     changes: pa.RecordBatch
-    pii: pa.RecordBatch
+    pii: Anonymised
+    quarantined: pa.RecordBatch  # QUARANTINE: what could not be cleaned, and is no document
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +87,14 @@ class Refinery:
     date_field: str | None = None
     decontaminator: Decontaminator | None = None
     edits: TextEdits | None = None
+    replacements: Replacements | None = None  # of PII, where other things than tags are stored
+    is_web: bool = False  # `meta` says of what type a document is, as it was served
 
     def __call__(self, documents: pa.RecordBatch, first_row: int = 0) -> Refined:
         """Refine DOCUMENT rows; `first_row` is the number of the first one in its work item."""
-        return self.decide(self.stored(documents, first_row))
+        before = self.anonymised(documents)
+        refined = self.decide(self._stored(before, first_row))
+        return replace(refined, quarantined=before.quarantined)
 
     def decide(self, stored: pa.RecordBatch, known: pa.RecordBatch | None = None) -> Refined:
         """Filter and sign documents as they are stored; `known` as `Chain.decide` takes it."""
@@ -85,7 +105,7 @@ class Refinery:
             some = self.decide(stored.filter(stays), known)
             goes = pc.invert(stays)
             return _with_lost(some, stored.filter(goes), lost.filter(goes))
-        signals, failures = self.chain.decide(stored, known)
+        signals, failures = self.chain.decide(with_tags(stored), known)
         mask = pc.is_null(failures["rule"])
         measured = _with_columns(stored, signals)
         dropped = _with_columns(measured, failures).filter(pc.invert(mask))
@@ -96,20 +116,60 @@ class Refinery:
         """Schema FAILURES: why documents go before a filter sees them; the rule is null if not."""
         sets = self.decontaminator.sets if self.decontaminator else ()
         lost = losses(stored, sets)
-        is_empty = pa.array(num_value_bytes(stored["text"]) == 0)
-        columns = [
-            pc.coalesce(column, pc.if_else(is_empty, reason, pa.scalar(None, column.type)))
-            for column, reason in zip(lost.columns, (EMPTY_RULE, 0.0, 1.0), strict=True)
-        ]
-        return pa.RecordBatch.from_arrays(columns, schema=FAILURES)
+        for rule, mask, value, threshold in self._reasons(stored):
+            columns = [
+                pc.coalesce(column, pc.if_else(mask, reason, pa.scalar(None, column.type)))
+                for column, reason in zip(lost.columns, (rule, value, threshold), strict=True)
+            ]
+            lost = pa.RecordBatch.from_arrays(columns, schema=FAILURES)
+        return lost
 
-    def anonymised(self, documents: pa.RecordBatch) -> Anonymised:
+    def _reasons(self, stored: pa.RecordBatch) -> Iterator[tuple[str, pa.Array, Any, float]]:
+        """Rule, which documents go by it, the value of each, and the threshold."""
+        for kind in self.pii.active_kinds:
+            if self.pii.mode_of(kind) == "drop_document":
+                num = stored[f"pii.num_pii_{kind}"]
+                yield f"pii.{kind}", pc.greater(num, 0), num.cast(pa.float64()), 0.0
+        yield EMPTY_RULE, pa.array(num_value_bytes(stored["text"]) == 0), 0.0, 1.0
+
+    def anonymised(self, documents: pa.RecordBatch) -> BeforeEdits:
         """The documents cleaned and anonymised: what is compared to find what repeats."""
-        cleaned = clean(documents["text"], self.clean)
-        anonymised = anonymise(cleaned.texts, self.pii)
-        return Anonymised(
-            _with_texts(documents, anonymised.texts), cleaned.changes, anonymised.counts
-        )
+        cleaned = clean(documents["text"], self.clean, self._declared(documents))
+        quarantined = refused_rows(documents, cleaned.problem)
+        if quarantined.num_rows:
+            fine = cleaned.problem.is_null()
+            documents, cleaned = documents.filter(fine), cleaned.filter(fine)
+        anonymised = anonymise(cleaned.texts, self.pii, self.replacements)
+        documents = _with_texts(documents, anonymised.texts)
+        meta = with_meta(documents["meta"], cleaned.head)
+        documents = self._without_pii(_with_column(documents, "meta", meta))
+        return BeforeEdits(documents, cleaned.changes, anonymised, quarantined)
+
+    def _declared(self, documents: pa.RecordBatch) -> np.ndarray | None:
+        return declared_html(documents["meta"]) if self.is_web else None
+
+    def _without_pii(self, documents: pa.RecordBatch) -> pa.RecordBatch:
+        """The same with tags in addresses and meta values, in every mode; a date stays one."""
+        meta = entries(documents["meta"])
+        is_date = np.zeros(len(meta.rows), np.bool_)
+        if self.date_field is not None:
+            is_date = pc.equal(meta.names, self.date_field).to_numpy(zero_copy_only=False)
+        items = self._tagged(pc.if_else(pa.array(is_date), None, meta.items))
+        if items is not None:
+            items = pc.if_else(pa.array(is_date), meta.items, items)
+            maps = of_entries(documents["meta"], meta._replace(items=items))
+            documents = _with_column(documents, "meta", maps)
+        urls = self._tagged(documents["url"])
+        return documents if urls is None else _with_column(documents, "url", urls)
+
+    def _tagged(self, values: pa.StringArray) -> pa.StringArray | None:
+        """Values, some of which may be null, with tags; None where all stay as they are."""
+        if values.null_count == len(values):
+            return None
+        anonymised = anonymise(values.drop_null(), self.pii)
+        if not any(column.to_numpy().any() for column in anonymised.counts.columns):
+            return None
+        return pc.replace_with_mask(values, values.is_valid(), anonymised.texts)
 
     def _without_repeats(self, documents: pa.RecordBatch) -> pa.RecordBatch:
         if self.edits is None:
@@ -118,12 +178,22 @@ class Refinery:
         return _with_columns(_with_texts(documents, edited.texts), edited.counts)
 
     def stored(self, documents: pa.RecordBatch, first_row: int = 0) -> pa.RecordBatch:
-        """The documents with the text that is stored, its hash and key, and what was changed."""
-        before = self.anonymised(documents)
+        """The documents with the text that is stored, its hash and key, and what was changed.
+
+        Those that are quarantined are not among them, and have no number.
+        """
+        return self._stored(self.anonymised(documents), first_row)
+
+    def _stored(self, before: BeforeEdits, first_row: int) -> pa.RecordBatch:
         unique = self._without_repeats(before.documents)
         edited = self._decontaminated(self.chain.edit(unique))
-        text_hash = hash_values(edited["text"])
-        batch = edited.select(DOCUMENT.names)
+        batch, spans = edited.select(DOCUMENT.names), None
+        pii = anonymise_edited(batch["text"], before.pii, self.pii, self.replacements)
+        batch = _with_texts(batch, pii.texts)
+        if self.replacements is not None:
+            texts, spans = stored(pii.texts, pii.tags, self.pii.all_kinds)
+            batch = _with_texts(batch, texts)
+        text_hash = hash_values(batch["text"])
         batch = batch.append_column("key", document_keys(batch, text_hash))
         batch = batch.append_column("text_hash", text_hash)
         rows = np.arange(first_row, first_row + batch.num_rows, dtype=np.int32)
@@ -131,8 +201,10 @@ class Refinery:
         if self.date_field is not None:
             dates = pc.map_lookup(batch["meta"], self.date_field, "first")
             batch = batch.append_column(DATE, parse_dates(dates))
+        if spans is not None:
+            batch = batch.append_column(PII_SPANS, spans)
         batch = _with_columns(batch, before.changes, "clean.")
-        batch = _with_columns(batch, before.pii, "pii.")
+        batch = _with_columns(batch, pii.counts, "pii.")
         return _with_columns(batch, edited.select(edited.schema.names[len(DOCUMENT) :]))
 
     def _decontaminated(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -140,17 +212,20 @@ class Refinery:
         if self.decontaminator is None:
             return batch
         texts, columns = self.decontaminator(batch["text"])
-        place = batch.schema.get_field_index("text")
-        return _with_columns(batch.set_column(place, batch.schema.field("text"), texts), columns)
+        return _with_columns(_with_texts(batch, texts), columns)
 
     def _signed(self, kept: pa.RecordBatch) -> pa.RecordBatch:
-        signatures = sign(kept["text"], self.dedup)
+        signatures = sign(compared(kept), self.dedup)
         values = {
             rule_name(rule): self._compared(kept, rule)
             for rule in self.dedup.survivor
             if rule != "id"
         }
-        rank_high, rank_low = policy_rank(self.dedup.survivor, key_words(kept["key"]), values)
+        # Of equal ranks the key decides; with tags, so that a secret does not.
+        keys = kept["key"]
+        if PII_SPANS in kept.schema.names:
+            keys = document_keys(kept, hash_values(compared(kept)))
+        rank_high, rank_low = policy_rank(self.dedup.survivor, key_words(keys), values)
         columns = {"rank_high": rank_high, "rank_low": rank_low, "exact": signatures.exact_hash}
         arrays = [pa.array(column, pa.uint64()) for column in columns.values()]
         names = list(columns)
@@ -178,7 +253,7 @@ class Refinery:
             numbers: np.ndarray = floats.to_numpy(zero_copy_only=False)
             return numbers
         if rule == "longest":
-            return num_value_bytes(kept["text"])
+            return num_value_bytes(compared(kept))
         if rule == "newest":
             dates = kept[DATE] if DATE in kept.schema.names else None
             return np.full(kept.num_rows, np.nan) if dates is None else date_seconds(dates)
@@ -191,32 +266,41 @@ def build_refinery(plan: Plan, source: str) -> Refinery:
     Filters are as far fitted as they are. Before it is known what repeats, no text is edited.
     """
     manifest, config = plan.manifest, plan.source(source)
+    key = load_key(manifest.pii, plan.base)
+    if plan.pii_key is not None:
+        check_key(key, plan.pii_key)
     return Refinery(
-        clean=manifest.clean,
+        clean=manifest.clean_of(source),
         pii=manifest.pii,
         chain=plan.chain_of(source),
         dedup=manifest.dedup,
         priority=config.priority,
         date_field=config.date_field,
+        is_web=config.format in WEB_FORMATS,
         decontaminator=decontaminator_of(plan),
         edits=None
         if manifest.edits is None
         else TextEdits(manifest.edits, source, plan.edits_folder),
+        replacements=None if manifest.pii.stores_tags else Replacements(manifest.pii, key),
     )
 
 
 def _with_texts(documents: pa.RecordBatch, texts: pa.StringArray) -> pa.RecordBatch:
-    place = documents.schema.get_field_index("text")
-    return documents.set_column(place, documents.schema.field("text"), texts)
+    return _with_column(documents, "text", texts)
+
+
+def _with_column(documents: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
+    place = documents.schema.get_field_index(name)
+    return documents.set_column(place, documents.schema.field(name), values)
 
 
 def _with_lost(some: Refined, lost: pa.RecordBatch, reasons: pa.RecordBatch) -> Refined:
     """With documents among the dropped ones of which nothing is measured."""
-    for field in some.dropped.schema:
-        if field.name not in lost.schema.names:
-            reason = field.name in FAILURES.names
-            values = reasons[field.name] if reason else pa.nulls(lost.num_rows, field.type)
-            lost = lost.append_column(field.name, values)
+    for column in some.dropped.schema:
+        if column.name not in lost.schema.names:
+            reason = column.name in FAILURES.names
+            values = reasons[column.name] if reason else pa.nulls(lost.num_rows, column.type)
+            lost = lost.append_column(column.name, values)
     dropped = pa.concat_batches([some.dropped, lost.cast(some.dropped.schema)])
     order = pc.sort_indices(dropped[ITEM_ROW])
     return Refined(some.kept, some.signatures, dropped.take(order))

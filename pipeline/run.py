@@ -2,8 +2,10 @@
 
 import os
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,6 +17,7 @@ from pipeline.decontamination.sets import with_evaluation_sets
 from pipeline.deduplication import deduplicate
 from pipeline.editing import SCANNING, edit, with_known_table
 from pipeline.editing import STAGE as EDITS
+from pipeline.errors import UsageError
 from pipeline.files import atomic, remove_empty_folders, write_json
 from pipeline.fitting import STAGE as FIT
 from pipeline.fitting import refine_all
@@ -24,8 +27,9 @@ from pipeline.indexing import STAGES as INDEXING
 from pipeline.indexing import add_to_index, opened
 from pipeline.inputs import content_hashes, list_inputs
 from pipeline.ledger import Ledger, check_balance, check_quarantine, refined_ledger, to_json
-from pipeline.manifest import plugin_spec
+from pipeline.manifest import Manifest, plugin_spec
 from pipeline.parts import finish, pack, tokenise
+from pipeline.pii_audit import write_audit
 from pipeline.plan import (
     Fit,
     Place,
@@ -44,6 +48,8 @@ from pipeline.sources.config import COMMON, OPTIONS
 from pipeline.sources.protocol import Input
 from pipeline.stage import Context, locked, run_stage
 from pipeline.stratifying import stratify
+from pipeline.text.pii.key import load_key
+from pipeline.text.pii.plugins.registry import load as load_recognizer
 from pipeline.tokens.resolve import resolve_tokenizer
 
 RUN_NAME = "run.json"  # the records that the shards are made of
@@ -70,9 +76,10 @@ class Outcome:
 
 def run(context: Context) -> Outcome:
     """Prepare a corpus. What was done before and still holds is not done again."""
-    plan = context.plan
+    plan = context.plan = with_pii_key(context.plan)
     inputs = list_inputs(plan)
     check_filters(plan)
+    check_extractors(plan)
     check_strata(plan)
     check_survivor(plan)
     with locked(plan.out), opened(plan):
@@ -119,6 +126,7 @@ def complete(
     }
     add_to_index(context, items, refined, removals)
     write_json(plan.out / "ledger.json", to_json(ledger))
+    write_audit(plan, [(item.source, refined[item.fingerprint]) for item in items])
     _write_manifest(plan)
     write_json(plan.out / RUN_NAME, {**names, **_origin(plan)})
     index = finish(plan, packed, identity)
@@ -144,9 +152,35 @@ def _origin(plan: Plan) -> dict[str, object]:
 
 
 def check_filters(plan: Plan) -> None:
-    """Load every filter's models once here, so that a missing one stops the run before any work."""
+    """Load every filter's models once here, so that a missing one stops the run before any work.
+
+    Those of recogniser plugins, too.
+    """
     for spec in plan.manifest.filters:
         load(create(plugin_spec(spec), plan.base)[1])
+    for spec in plan.manifest.pii.recognizers:
+        load_recognizer(spec)
+
+
+def check_extractors(plan: Plan) -> None:
+    """Raises `UsageError` where pages are to be read by a library that is not installed.
+
+    Only work needs it: what is finished can be read without.
+    """
+    for source in plan.manifest.sources:
+        clean = plan.manifest.clean_of(source.name)
+        needed = clean.html != "never" and clean.extract == "trafilatura"
+        if needed and find_spec("trafilatura") is None:
+            raise UsageError(
+                f"sources.{source.name}: clean.extract is 'trafilatura', which is not installed; "
+                "install headwater[trafilatura], or want 'resiliparse' or 'strip'"
+            )
+
+
+def with_pii_key(plan: Plan) -> Plan:
+    """The plan with the fingerprint of its key. Raises `UsageError` where there is no key."""
+    key = load_key(plan.manifest.pii, plan.base)
+    return replace(plan, pii_key=None if key is None else key.fingerprint)
 
 
 def refine(
@@ -196,13 +230,18 @@ def _is_settled(
 
 def _write_manifest(plan: Plan) -> None:
     """The manifest as it was understood, overrides and defaults included; it can be loaded."""
-    values = plan.manifest.model_dump(mode="json")
+    text = yaml.safe_dump(manifest_values(plan.manifest), sort_keys=False)
+    with atomic(plan.out / MANIFEST_NAME) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def manifest_values(manifest: Manifest) -> dict[str, Any]:
+    """All that a manifest says, defaults included, as it could have been written."""
+    values = manifest.model_dump(mode="json")
     for source in values["sources"]:
         for name in source.keys() - OPTIONS[source["format"]] - COMMON:
             del source[name]  # an option of another format
-    text = yaml.safe_dump(values, sort_keys=False)
-    with atomic(plan.out / MANIFEST_NAME) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    return values
 
 
 def _prune(plan: Plan, names: dict[str, list[str]]) -> None:

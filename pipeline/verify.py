@@ -12,15 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.decontamination.check import contaminated_documents
+from pipeline.decontamination.check import MANIFEST_NAME, contaminated_documents
 from pipeline.decontamination.sets import STAGE as DECONTAMINATE
 from pipeline.errors import LedgerError, PrepareError, ShardError, UsageError
 from pipeline.files import file_hash
 from pipeline.keys import document_keys, hash_values
 from pipeline.ledger import SourceLedger, check_balance, from_json
+from pipeline.manifest import load_manifest
 from pipeline.records import Record, Records
 from pipeline.refined import RowReader
 from pipeline.shards import ShardIndex, damaged_shards, find_shards, read_index
+from pipeline.verify_pii import left_pii
 from pipeline.verify_strata import wrong_strata
 from pipeline.verify_tokens import misplaced_tokens
 
@@ -28,8 +30,8 @@ STAGES = ("edits", DECONTAMINATE, "refine", "deduplicate", "tokenise", "stratify
 MAX_NAMED = 5
 
 
-def faults(out: Path) -> Iterator[str]:
-    """Every fault of an output directory, in the order of the stages.
+def faults(out: Path, *, pii: bool = False) -> Iterator[str]:
+    """Every fault of an output directory, in the order of the stages; with `pii`, what is left.
 
     Raises `UsageError` where there is no output at all.
     """
@@ -54,6 +56,8 @@ def faults(out: Path) -> Iterator[str]:
     yield from wrong_ledger(out, records, index)
     yield from misplaced_tokens(out, records["tokenise"], index)
     yield from wrong_strata(out, records, index)
+    if pii:
+        yield from left_pii(out, records["refine"], load_manifest(out / MANIFEST_NAME).pii)
 
 
 def read_records(out: Path, stage: str, names: list[str]) -> list[Record]:

@@ -55,6 +55,7 @@ def run_calibrate(options: argparse.Namespace, console: Console) -> int:
     from pipeline.manifest import load_manifest
     from pipeline.plan import Plan
     from pipeline.report import calibration as report
+    from pipeline.run import check_extractors
     from pipeline.sampling import sample
 
     manifest = load_manifest(options.manifest)
@@ -62,6 +63,7 @@ def run_calibrate(options: argparse.Namespace, console: Console) -> int:
         raise UsageError(f"{options.manifest}: got no filters, want some to calibrate")
     base = options.manifest.resolve().parent
     plan = Plan(manifest, base, (base / manifest.output).resolve())
+    check_extractors(plan)
     labels = None if options.labels is None else read_labels(options.labels, plan)
     if options.write is not None:
         check_new(options.manifest, options.write)

@@ -24,6 +24,7 @@ from pipeline.arrow import num_value_bytes
 from pipeline.manifest import SOURCES_KEY, Manifest, plugin_spec
 from pipeline.plan import Plan
 from pipeline.refining import Refinery, build_refinery
+from pipeline.text.pii.stored import with_tags
 
 BATCH_ROWS = 1000
 HEAD_CHARS = 120  # of a text, for a person
@@ -177,7 +178,7 @@ def _measured(
         stored = refinery.stored(documents.slice(start, BATCH_ROWS), start)
         full = pc.greater(pa.array(num_value_bytes(stored["text"])), 0)
         num_empty += len(full) - (full.true_count or 0)
-        stored = stored.filter(full)
+        stored = with_tags(stored.filter(full))
         heads.append(_heads(stored))
         if stored.num_rows:
             signals.append(_signals(refinery.chain, stored))

@@ -8,7 +8,8 @@ from pipeline.decontamination.sets import FOLDER
 from pipeline.decontamination.table import NgramTable
 from pipeline.manifest import load_manifest
 from pipeline.records import Record
-from pipeline.refined import RowReader
+from pipeline.refined import COMPARED, RowReader
+from pipeline.text.pii.stored import compared
 
 MANIFEST_NAME = "manifest.yaml"
 MAX_NAMED = 5
@@ -21,8 +22,8 @@ def contaminated_documents(out: Path, tables: list[Record], refined: list[Record
         decontaminator = Decontaminator(sets, NgramTable.load(out / FOLDER, table["fingerprint"]))
         for record in refined:
             path = out / record["outputs"]["kept"]["path"]
-            for batch in RowReader(path, "id", "text").batches():
-                mask = decontaminator.is_contaminated(batch["text"])
+            for batch in RowReader(path, "id", COMPARED).batches():
+                mask = decontaminator.is_contaminated(compared(batch))
                 for row in mask.nonzero()[0][:MAX_NAMED].tolist():
                     name = batch["id"][row].as_py()
                     yield f"{path}: document {name!r} is kept, but matches an evaluation set"

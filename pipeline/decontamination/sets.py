@@ -24,13 +24,14 @@ from pipeline.decontamination.table import (
     write_table,
 )
 from pipeline.errors import SourceError
-from pipeline.plan import Plan
+from pipeline.plan import Plan, cleaning_settings
 from pipeline.records import Record, code_fingerprint, fingerprint
 from pipeline.sources.protocol import Input, Slice
 from pipeline.sources.registry import open_reader
 from pipeline.sources.schema import QUARANTINE
 from pipeline.text.clean import clean
 from pipeline.text.pii.anonymise import anonymise
+from pipeline.text.pii.settings import finding_settings
 
 STAGE = "decontaminate"
 FOLDER = "decontaminate"
@@ -69,8 +70,8 @@ def prepare_sets(plan: Plan) -> Record | None:
             [(file.input.relative, _hash(plan, one, file)) for file in own]
             for one, own in zip(sets, files, strict=True)
         ],
-        plan.manifest.clean.model_dump(mode="json"),
-        plan.manifest.pii.model_dump(mode="json"),
+        cleaning_settings(plan.manifest.clean),
+        finding_settings(plan.manifest.pii),
         plan.manifest.limits.max_document_bytes,
         code_fingerprint("pipeline/decontamination", "pipeline/sources", "pipeline/text")
         + code_fingerprint("pipeline/dedup/words.py", "pipeline/dedup/kernels.py")

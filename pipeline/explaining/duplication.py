@@ -7,14 +7,17 @@ that share a bucket have a band of their signatures in common, and signatures ar
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.dedup.config import DedupConfig
 from pipeline.explaining.output import ELSEWHERE, Output, split_docs
-from pipeline.refined import RowReader
+from pipeline.refined import COMPARED, RowReader
+
+if TYPE_CHECKING:
+    from pipeline.dedup.verify import ShingleSets
 
 MAX_LISTED = 10
 MAX_VERIFIED = 50  # documents that share most buckets, of which the similarity is computed
@@ -143,18 +146,24 @@ def similarities(
     output: Output, doc: int, docs: Sequence[int] | np.ndarray, config: DedupConfig
 ) -> np.ndarray:
     """The similarity of one document to others, as deduplication computes it; float64."""
-    from pipeline.dedup.verify import containment, jaccard, shingle_sets  # numba: half a second
+    from pipeline.dedup.verify import containment, jaccard  # numba: half a second
 
     docs = np.asarray(docs, np.uint64)
     if not len(docs):
         return np.zeros(0)
-    mine = shingle_sets(pa.array(output.read(np.array([doc], np.uint64), "text")["text"]), config)
-    theirs = shingle_sets(pa.array(output.read(docs, "text")["text"]), config)
+    mine = _shingles(output, np.array([doc], np.uint64), config)
+    theirs = _shingles(output, docs, config)
     pairs = (mine, np.zeros(len(docs), np.int64), theirs, np.arange(len(docs)))
     found: np.ndarray = (
         np.maximum(*containment(*pairs)) if config.by_containment else jaccard(*pairs)
     )
     return found
+
+
+def _shingles(output: Output, docs: np.ndarray, config: DedupConfig) -> "ShingleSets":
+    from pipeline.dedup.verify import shingle_sets
+
+    return shingle_sets(pa.array(output.read(docs, COMPARED)[COMPARED], pa.string()), config)
 
 
 def _signature(output: Output, doc: int) -> tuple[int, np.ndarray]:

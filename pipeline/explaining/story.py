@@ -56,6 +56,7 @@ class Quarantine:
     """Why a row is no document."""
 
     reason: str
+    detail: str  # of this row, in a sentence that holds no value of it
     num_raw_bytes: int | None  # that are kept, of at most 1 MiB; None: there are none
 
 
@@ -134,14 +135,14 @@ def tell(output: Output, place: Place) -> Story:
 
 
 def _quarantined(output: Output, place: Place) -> Story:
-    row = row_values(place, ["source", "source_path", "source_row", "reason", "raw"])
+    row = row_values(place, ["source", "source_path", "source_row", "reason", "detail", "raw"])
     values = {name: row[name][0].as_py() for name in row.schema.names if name != "raw"}
     raw = row["raw"][0]
     num_bytes = len(raw.as_buffer()) if raw.is_valid else None
     return Story(
         QUARANTINED,
         _read(output, values["source"], values),
-        quarantine=Quarantine(values["reason"], num_bytes),
+        quarantine=Quarantine(values["reason"], values["detail"], num_bytes),
     )
 
 

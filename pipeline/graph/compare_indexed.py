@@ -19,7 +19,7 @@ from pipeline.dedup.verify import containment, jaccard, shingle_sets
 from pipeline.graph.verify_pairs import HUB_BYTES
 from pipeline.index.segments import DOCUMENTS_NAME, SIGNATURES_NAME, Segment
 from pipeline.keys import hash_values, key_words
-from pipeline.refined import RowReader
+from pipeline.refined import COMPARED, RowReader
 
 BLOCK_PAIRS = 1 << 16  # whose signatures are compared at once: 30 MB on either side
 
@@ -115,12 +115,13 @@ def _text_blocks(
     block: list[pa.StringArray] = []
     for file in np.unique(files):
         here = np.flatnonzero(files == file)
-        texts = _texts(segment.out / segment.contents.files[file], rows[here].astype(np.int64))
-        if texts is None:
+        found = _texts(segment.out / segment.contents.files[file], rows[here].astype(np.int64))
+        if found is None:
             continue
+        texts, tagged = found
         same = pc.equal(hash_values(texts), hashes.take(pa.array(here)))
         places.append(here[same.to_numpy(zero_copy_only=False)])
-        block.append(texts.filter(same))
+        block.append(tagged.filter(same))
         if sum(part.nbytes for part in block) >= HUB_BYTES:
             yield np.concatenate(places), pa.concat_arrays(block)
             places, block = [], []
@@ -128,15 +129,17 @@ def _text_blocks(
         yield np.concatenate(places), pa.concat_arrays(block)
 
 
-def _texts(path: Path, rows: np.ndarray) -> pa.StringArray | None:
-    """Texts at ascending rows, or None where the file is not the one that was indexed."""
+def _texts(path: Path, rows: np.ndarray) -> tuple[pa.StringArray, pa.StringArray] | None:
+    """Texts at ascending rows, as stored and as compared; None where the file is not the one that
+    was indexed."""
     if not path.is_file():
         return None
     try:
-        texts = RowReader(path, "text").take(rows, "text")
+        reader = RowReader(path, "text", COMPARED)
+        texts, tagged = reader.take(rows, "text"), reader.take(rows, COMPARED)
     except pa.ArrowInvalid:  # cut short or overwritten: the index says so by its stored hashes too
         return None
-    return texts if len(texts) == len(rows) else None
+    return (texts, tagged) if len(texts) == len(rows) else None
 
 
 def _estimate(

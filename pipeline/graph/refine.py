@@ -21,7 +21,10 @@ from pipeline.refined import RefinedWriter, documents_as_read, refined_paths
 from pipeline.refining import Refinery, build_refinery
 from pipeline.sources.coalesce import coalesce
 from pipeline.sources.protocol import Slice
-from pipeline.sources.schema import DOCUMENT, QUARANTINE, Rows
+from pipeline.sources.schema import DOCUMENT, QUARANTINE, SKIPPED, Rows
+
+# A spooled chunk is a file of each of these, as they stand in `Rows`.
+SPOOLED = {"documents": DOCUMENT, "quarantined": QUARANTINE, "skipped": SKIPPED}
 
 
 def refine_item(item: RefineItem, plan: Plan) -> Record:
@@ -49,8 +52,9 @@ def _refine(
     first_row = 0
     with RefinedWriter(paths, refinery) as writer:
         for rows in coalesce(read_rows(item, plan)):
-            writer.write(rows, refinery(rows.documents, first_row))
-            first_row += rows.documents.num_rows
+            refined = refinery(rows.documents, first_row)
+            writer.write(rows, refined)
+            first_row += refined.kept.num_rows + refined.dropped.num_rows
     return writer
 
 
@@ -79,12 +83,15 @@ def read_rows(item: RefineItem | TextItem, plan: Plan) -> Iterator[Rows]:
         for piece in item.slices:
             yield from reader.read(piece)
         return
-    documents = plan.out / item.chunk
-    quarantined = documents.with_name(documents.name.replace("documents-", "quarantined-"))
+    documents, quarantined, skipped = (
+        plan.out / item.chunk.replace("documents-", f"{kind}-") for kind in SPOOLED
+    )
     for batch in _batches(documents):
         yield Rows(batch, _empty(QUARANTINE))
     for batch in _batches(quarantined):
         yield Rows(_empty(DOCUMENT), batch)
+    for batch in _batches(skipped):
+        yield Rows(_empty(DOCUMENT), _empty(QUARANTINE), batch)
 
 
 def spool_item(item: SpoolItem, plan: Plan) -> Record:
@@ -97,18 +104,18 @@ def spool_item(item: SpoolItem, plan: Plan) -> Record:
     batches = coalesce(batches)
     rows = next(batches, None)
     while rows is not None:
-        name = f"{len(outputs) // 2:05d}.arrow"
-        pair = [f"documents-{name}", f"quarantined-{name}"]
-        outputs.update({kind: folder / kind for kind in pair})
+        name = f"{len(outputs) // len(SPOOLED):05d}.arrow"
+        names = [f"{kind}-{name}" for kind in SPOOLED]
+        outputs.update({file: folder / file for file in names})
         with ExitStack() as stack:
-            documents, quarantined = (
-                stack.enter_context(arrow_writer(folder / kind, schema))
-                for kind, schema in zip(pair, (DOCUMENT, QUARANTINE), strict=True)
-            )
+            writers = [
+                stack.enter_context(arrow_writer(folder / file, schema))
+                for file, schema in zip(names, SPOOLED.values(), strict=True)
+            ]
             num_bytes = 0
             while rows is not None and num_bytes < ITEM_BYTES:
-                documents.write_batch(rows.documents)
-                quarantined.write_batch(rows.quarantined)
+                for writer, batch in zip(writers, rows, strict=True):
+                    writer.write_batch(batch)
                 num_bytes += int(num_value_bytes(rows.documents["text"]).sum())
                 num_read += rows.documents.num_rows + rows.quarantined.num_rows
                 rows = next(batches, None)
@@ -135,7 +142,7 @@ def _refinery(plan: Plan, source: str) -> Refinery:
     """One refinery per process and source, whose parts need not be found again for each item."""
     filters = json.dumps([str(plan.base), *plan.filters_of(source)])
     tables = f"{plan.out}: {plan.evaluation_sets}, {plan.edits_folder}"
-    key = (plan.manifest.model_dump_json(), source, filters, tables)
+    key = (plan.manifest.model_dump_json(), source, filters, tables, str(plan.pii_key))
     if key not in _refineries:
         _refineries[key] = build_refinery(plan, source)
     return _refineries[key]

@@ -22,7 +22,7 @@ from pipeline.index.segments import Segment, read_segments
 from pipeline.keys import KEY_TYPE
 from pipeline.plan import Plan
 from pipeline.records import Record
-from pipeline.refined import RowReader
+from pipeline.refined import COMPARED, RowReader
 from pipeline.removals import (
     INDEX_LEAK,
     INDEXED,
@@ -90,7 +90,7 @@ def _kept(item: VerifyIndexedItem, plan: Plan) -> list[Path]:
 
 def _documents(pairs: Pairs, item: VerifyIndexedItem, plan: Plan) -> Documents:
     kept, docs = _kept(item, plan), np.unique(pairs.doc)
-    return Documents(docs, *(take_column(kept, docs, name) for name in ("text", "text_hash")))
+    return Documents(docs, *(take_column(kept, docs, name) for name in (COMPARED, "text_hash")))
 
 
 def _choose(

@@ -18,7 +18,7 @@ from pipeline.dedup.verify import containment, jaccard, shingle_sets
 from pipeline.graph.deduplicate import file_list, read_rows, write_rows
 from pipeline.plan import Plan
 from pipeline.records import Record
-from pipeline.refined import RowReader
+from pipeline.refined import COMPARED, RowReader
 from pipeline.removals import ROW_BITS
 
 HUB_BYTES = 32_000_000  # of hubs' texts held at once; members are one file's, 16 to 20 MB
@@ -97,7 +97,7 @@ def _text_blocks(kept: list[Path], docs: np.ndarray) -> Iterator[tuple[int, pa.S
 
 
 def _texts(kept: list[Path], docs: np.ndarray) -> pa.StringArray:
-    return take_column(kept, docs, "text")
+    return take_column(kept, docs, COMPARED)
 
 
 def take_column(files: list[Path], docs: np.ndarray, column: str) -> pa.Array:

@@ -16,6 +16,7 @@ from pipeline.explaining.judging import DROPPED, NOT_REACHED, PASSED, UNFITTED, 
 from pipeline.explaining.packed import Piece
 from pipeline.explaining.story import EXCERPT_CHARS, Deduplication, Story
 from pipeline.removals import LEAKS
+from pipeline.report.changes import cleaning
 from pipeline.report.visible import visible, visible_lines
 from pipeline.sources.schema import REASONS
 
@@ -89,6 +90,8 @@ def _headline(story: Story) -> Text:
 def _lines(story: Story) -> Iterator[Line]:
     read = story.read
     where = f"byte {read.row:,} of the decompressed file" if read.is_offset else f"row {read.row:,}"
+    if read.format == "warc":
+        where = f"the record at {read.row:,}"
     yield "read", f"source {read.source}: {visible(read.path)}#{read.row}, that is {where}"
     if read.url is not None:
         yield "", visible(read.url)
@@ -97,7 +100,7 @@ def _lines(story: Story) -> Iterator[Line]:
         return
     yield "key", f"{story.key}, text hash {story.text_hash}"
     yield "stored text", f"{story.num_bytes:,} bytes, {story.num_chars:,} characters"
-    yield "clean", _counts(story.cleaned) or "nothing to change"
+    yield "clean", cleaning(story.cleaned or {}) or "nothing to change"
     yield "pii", _counts(story.pii) or "none found"
     if story.edited:
         yield "edits", _counts(story.edited)
@@ -117,6 +120,7 @@ def _quarantined(story: Story) -> Iterator[Line]:
     assert story.quarantine is not None
     reason = story.quarantine.reason
     yield "reason", f"{reason}: {REASONS.get(reason, 'no known reason')}"
+    yield "detail", visible(story.quarantine.detail)
     size = story.quarantine.num_raw_bytes
     yield "raw", "no bytes of it are kept" if size is None else f"{size:,} bytes, not shown"
 

@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.ledger import Ledger, SourceLedger
+from pipeline.report.changes import cleaning, with_prefix
 from pipeline.run import Outcome
 
 MEGABYTE = 1e6
@@ -42,13 +43,23 @@ def print_outcome(outcome: Outcome, out: Path, console: Console) -> None:
 
 def _funnel_rows(ledger: Ledger) -> list[tuple[str, list[str]]]:
     entries = list(ledger.values())
-    rows = [("read", _cells(entries, lambda e: (e.num_read, e.num_read_bytes)))]
+    rows = _skips(entries)
+    rows.append(("read", _cells(entries, lambda e: (e.num_read, e.num_read_bytes))))
     rows += _losses(entries, "quarantined")
     rows += _losses(entries, "dropped")
     rows.append(("refined", _cells(entries, lambda e: (e.num_kept, e.num_kept_bytes))))
     rows += _losses(entries, "removed")
     rows.append(("packed", _cells(entries, lambda e: (e.num_packed, e.num_packed_bytes))))
     return rows
+
+
+def _skips(entries: list[SourceLedger]) -> list[tuple[str, list[str]]]:
+    """A row for each kind of record that is no row, before what is read."""
+    names = sorted({name for entry in entries for name in entry.skipped})
+    return [
+        (f"  no document: {name}", [cell for e in entries for cell in (f"{e.skipped[name]:,}", "")])
+        for name in names
+    ]
 
 
 def _losses(entries: list[SourceLedger], counter: str) -> list[tuple[str, list[str]]]:
@@ -134,12 +145,34 @@ _EDITS = {
 }
 
 
+_PII = {
+    "tag": "PII replaced by tags",
+    "pseudonym": "PII replaced by pseudonyms",
+    "hash": "PII replaced by hashes",
+    "remove": "PII removed",
+    "drop_document": "PII in documents dropped for it",
+}
+
+
+def _pii_notes(found: Counter[str]) -> Iterator[str]:
+    """A sentence for each mode, on counts by `kind:mode`."""
+    for mode, what in _PII.items():
+        kinds = [
+            f"{name.removesuffix(f':{mode}')} {number:,}"
+            for name, number in _most(found, "")
+            if name.endswith(f":{mode}")
+        ]
+        if kinds:
+            yield f"{what}: {', '.join(kinds)}."
+
+
 def _notes(outcome: Outcome) -> list[str]:
-    notes = []
+    notes: list[str] = []
     changes = sum((entry.changes for entry in outcome.ledger.values()), start=Counter())
-    pii = [f"{name.removeprefix('pii.num_pii_')} {n:,}" for name, n in _most(changes, "pii.") if n]
-    if pii:
-        notes.append("PII replaced by tags: " + ", ".join(pii) + ".")
+    pii = sum((entry.pii for entry in outcome.ledger.values()), start=Counter())
+    if cleaned := cleaning(with_prefix(changes, "clean."), of_many=True):
+        notes.append(f"Cleaned: {cleaned}.")
+    notes.extend(_pii_notes(pii))
     edits = [
         f"{_EDITS[name]} {n:,}" for name, n in _most(changes, "edited.") if n and name in _EDITS
     ]

@@ -32,6 +32,8 @@ def record(
             "quarantined": quarantined,
             "quarantined_files": {f"{name}.jsonl": n for name, n in quarantined.items()},
             "changes": {"pii.num_pii_email": 1},
+            "pii": {"email:pseudonym": 1},
+            "skipped": {},
         }
     }
 

@@ -49,6 +49,22 @@ def test_overrides_are_validated_like_the_file() -> None:
         load_manifest(path, ["filters.1.min_score=8"])
 
 
+def test_each_fault_is_one_line_that_says_got_once(tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text(
+        "version: 1\nname: n\noutput: out\ntokenizer: {path: t}\n"
+        "sources: [{name: a, format: text, pats: [x]}]\n"
+        "pii: {mode: off, kinds: [emial], phone_regions: [UK]}\n"
+    )
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    assert "sources.0.pats: unknown key (did you mean 'paths'?)" in lines[0]
+    assert "pii.kinds.0: got 'emial' (did you mean 'email'?); want of " in lines[1]
+    assert "pii.phone_regions: got UK; want GB" in lines[2]
+
+
 def test_every_filter_is_listed_and_documented(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["filters"]) == 0
     listed = capsys.readouterr().out

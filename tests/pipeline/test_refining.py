@@ -11,7 +11,7 @@ from pipeline.keys import document_keys, hash_values
 from pipeline.refining import Refined, Refinery
 from pipeline.sources.schema import DOCUMENT
 from pipeline.text.clean import CleanConfig
-from pipeline.text.pii.anonymise import PiiConfig
+from pipeline.text.pii.config import PiiConfig
 
 PROSE = "The engineers of the town have built a bridge that is to be opened with music. "
 TEXTS = st.one_of(
@@ -89,3 +89,23 @@ def test_keys_are_of_the_stored_text_and_the_place(refinery: Refinery) -> None:
     same_text = refinery(batch([PROSE * 5], first=7)).kept
     assert same_text["text_hash"][0] == kept["text_hash"][1]
     assert same_text["key"][0] != kept["key"][1]
+
+
+@pytest.mark.parametrize("mode", ["tag", "remove"])
+def test_addresses_and_meta_values_hold_tags_in_every_mode_and_dates_stay(mode: str) -> None:
+    text, mail = PROSE * 9, "ann@uni-bonn.de"
+    row = {"id": mail, "text": text, "source": "s", "source_path": "p", "source_row": 0}
+    meta = [("by", f"by {mail}"), ("day", "93.184.216.34"), ("none", None), ("n", "2")]
+    rows = [
+        {**row, "url": f"https://a.org/?to={mail}", "meta": meta},
+        {**row, "url": None, "meta": None},
+        {**row, "url": "https://b.org/", "meta": []},
+    ]
+    documents = pa.RecordBatch.from_pylist(rows, schema=DOCUMENT)
+    config = PiiConfig(mode=mode)
+    refined = Refinery(CleanConfig(), config, Chain.of(), DedupConfig(), 3, date_field="day")
+    got = refined(documents).kept
+    assert got["url"].to_pylist() == ["https://a.org/?to=[EMAIL]", None, "https://b.org/"]
+    kept = [("by", "by [EMAIL]"), ("day", "93.184.216.34"), ("none", None), ("n", "2")]
+    assert got["meta"].to_pylist() == [kept, None, []]
+    assert got["id"].to_pylist() == [mail] * 3  # by which `prepare explain` finds it

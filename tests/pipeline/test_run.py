@@ -73,7 +73,14 @@ def test_a_second_run_does_nothing_and_says_so(tmp_path: Path, prepared: Corpus)
     assert {path: path.stat().st_mtime_ns for path in prepared.out.rglob("*.arrow")} == before
 
 
-@pytest.mark.parametrize("moment", ["state/refine", "state/tokenise", "shards"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "state/refine",
+        pytest.param("state/tokenise", marks=pytest.mark.slow),
+        pytest.param("shards", marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_run_resumes_to_the_same_bytes(
     tmp_path: Path, prepared: Corpus, moment: str
 ) -> None:

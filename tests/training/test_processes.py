@@ -125,6 +125,7 @@ def test_a_run_stopped_by_sigterm_goes_on_with_two_processes(
     assert_close(losses(out), losses(whole))
 
 
+@pytest.mark.slow
 def test_sharded_ranks_resume_on_one_and_on_two_again(
     model_dir: Path, shard_dir: Path, tmp_path: Path, whole: Path
 ) -> None:
@@ -148,6 +149,7 @@ def test_sharded_ranks_resume_on_one_and_on_two_again(
     assert all(torch.allclose(weights[0][n], weights[1][n], atol=1e-4) for n in weights[0])
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_never_reaches_the_output_embedding(
     shard_dir: Path, tmp_path: Path
 ) -> None:

@@ -10,7 +10,8 @@ import pytest
 from pipeline.decontamination.match import Decontaminator
 from pipeline.decontamination.sets import decontaminator_of, with_evaluation_sets
 from pipeline.text.clean import CleanConfig, clean
-from pipeline.text.pii.anonymise import PiiConfig, anonymise
+from pipeline.text.pii.anonymise import anonymise
+from pipeline.text.pii.config import PiiConfig
 from tests.pipeline.corpora import docstrings
 from tests.pipeline.decontamination.benchmarks import human_eval, write_mmlu
 from tests.pipeline.decontamination.test_sets import plan_of

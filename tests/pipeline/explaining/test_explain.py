@@ -192,7 +192,10 @@ def test_a_quarantined_row_is_told_without_its_bytes(explained: Corpus, capsys: 
     assert "16 bytes, not shown" in text
     assert "junk" not in text
     found = story(explained, capsys, "general-bad.jsonl#26")
-    assert found["quarantine"] == {"reason": "not_json", "num_raw_bytes": 16}
+    quarantine = found["quarantine"]
+    assert (quarantine["reason"], quarantine["num_raw_bytes"]) == ("not_json", 16)
+    assert quarantine["detail"].startswith("the line is not JSON: Expecting")
+    assert quarantine["detail"] in " ".join(text.split())
 
 
 def test_a_document_is_found_by_key_prefix_and_place(explained: Corpus, capsys: Capture) -> None:
