@@ -1,4 +1,4 @@
-"""What hostile reviews found in the kinds that are numbers: each case was a fault once."""
+"""What was missed, or masked in error, among the kinds that are numbers: each case was a fault."""
 
 import time
 
