@@ -73,7 +73,7 @@ bench-pii: setup $(PEERS)/.ready-pii
 # presidio-evaluator asks for torch through transformers; what is used of it needs neither.
 $(PEERS)/.ready-pii: $(PEERS)/.ready
 	$(PEERS)/bin/python -m pip install --quiet 'presidio-analyzer==2.2.*' 'presidio-anonymizer==2.2.*' \
-	  'faker==40.*' 'phonenumbers==9.*' 'python-stdnum==2.*' python-dotenv tqdm requests \
+	  'faker==40.*' 'phonenumbers==9.*' 'python-stdnum==2.*' pandas python-dotenv tqdm requests \
 	  base58 bech32 pycryptodome
 	$(PEERS)/bin/python -m pip install --quiet --no-deps 'presidio-evaluator==0.3.2'
 	touch $@

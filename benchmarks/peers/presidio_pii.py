@@ -10,6 +10,7 @@ language of the call; their patterns and checksums are as Presidio ships them.
 """
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 
@@ -17,6 +18,9 @@ import spacy
 from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, predefined_recognizers
 from presidio_analyzer.nlp_engine import NlpArtifacts, NoOpNlpEngine
 from rounds import serve, texts
+
+# It would fetch a list of suffixes, and tells each failure with a traceback; it has one inside.
+logging.getLogger("tldextract").setLevel(logging.CRITICAL)
 
 RECOGNIZERS = {
     "email": ("EmailRecognizer",),
