@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.dedup import identical, signatures, synthetic, whole
 from benchmarks.figures import add, machine
-from benchmarks.parts import chosen
+from benchmarks.parts import chosen, corpus_of
 
 Row = tuple[str, str, str]
 Measured = tuple[list[Row], dict[str, Any]]
@@ -65,14 +65,6 @@ def build_parser() -> argparse.ArgumentParser:
     for name, default in sizes.items():
         parser.add_argument(f"--{name}", type=int, nargs="+", default=default, help="documents")
     return parser
-
-
-def corpus_of(options: argparse.Namespace) -> Path:
-    """The folder that two of the parts need."""
-    if options.corpus is None:
-        raise SystemExit("benchmark: --corpus: got none, want a folder of docs-*.jsonl.zst")
-    corpus: Path = options.corpus
-    return corpus
 
 
 def _signatures(options: argparse.Namespace) -> Measured:

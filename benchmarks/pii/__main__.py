@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.figures import add, machine
 from benchmarks.filters import sample
-from benchmarks.parts import chosen
+from benchmarks.parts import chosen, corpus_of
 from benchmarks.pii import labelled, negatives, speed
 
 Table = Sequence[tuple[str, ...]]
@@ -68,13 +68,6 @@ def markdown(table: Table) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
 
 
-def _corpus(options: argparse.Namespace) -> Path:
-    if options.corpus is None:
-        raise SystemExit("benchmark: --corpus: got none, want a folder of docs-*.jsonl.zst")
-    corpus: Path = options.corpus
-    return corpus
-
-
 def _labelled(options: argparse.Namespace) -> Measured:
     faults = options.out / "faults.jsonl"
     return labelled.measure(options.peer, options.templates, options.seed, faults)
@@ -82,11 +75,11 @@ def _labelled(options: argparse.Namespace) -> Measured:
 
 def _negatives(options: argparse.Namespace) -> Measured:
     size = options.negative_megabytes
-    return negatives.measure(options.peer, _corpus(options), size, options.out)
+    return negatives.measure(options.peer, corpus_of(options), size, options.out)
 
 
 def _speed(options: argparse.Namespace) -> Measured:
-    own = sample(_corpus(options), options.megabytes)
+    own = sample(corpus_of(options), options.megabytes)
     return speed.measure(own, options.peer, options.peer_megabytes, options.rounds)
 
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 
-from pipeline.sources.config import SourceConfig
 from pipeline.sources.documents import Bad, Builder
-from pipeline.sources.files import content_hash, find_inputs, open_arrow
+from pipeline.sources.file_reader import FileReader
+from pipeline.sources.files import open_arrow
 from pipeline.sources.parquet import group_slices
 from pipeline.sources.protocol import SPLIT_BYTES, Input, Slice
 from pipeline.sources.schema import Rows
@@ -19,26 +18,17 @@ MAGIC = b"ARROW1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArrowReader:
+class ArrowReader(FileReader):
     """Unit of slices: record batches of a file; a stream is one slice. `source_row`: row number.
 
     The IPC file of another writer, such as `datasets`, is a stream as often as a file.
     """
 
-    source: SourceConfig
-    base: Path
-    max_document_bytes: int
     split_bytes: int = SPLIT_BYTES
-
-    def inputs(self) -> list[Input]:
-        return find_inputs(self.source, self.base)
 
     def is_splittable(self, item: Input) -> bool:
         with open_arrow(item) as handle:
             return _is_file_format(handle)
-
-    def fingerprint(self, item: Input) -> str:
-        return content_hash(item)
 
     def split(self, item: Input) -> list[Slice]:
         with open_arrow(item) as handle:

@@ -8,7 +8,6 @@ file is not taken for a row.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -16,11 +15,11 @@ import pyarrow as pa
 import pyarrow.csv
 
 from pipeline.sources.compression import DamagedStream, chunks
-from pipeline.sources.config import SourceConfig
 from pipeline.sources.documents import Bad, Builder
-from pipeline.sources.files import compression, content_hash, find_inputs, open_bytes
+from pipeline.sources.file_reader import FileReader
+from pipeline.sources.files import compression, open_bytes
 from pipeline.sources.lines import BLOCK_BYTES, BOM, ESCAPE_FACTOR, OTHER_FIELDS_BYTES
-from pipeline.sources.protocol import Input, Slice
+from pipeline.sources.protocol import Slice
 from pipeline.sources.rows import RowBlock, RowCutter
 from pipeline.sources.schema import Rows
 
@@ -29,29 +28,14 @@ HEADER_ROW = -1  # so that the first row below it is row 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class DelimitedReader:
+class DelimitedReader(FileReader):
     """Not splittable. `source_row`: number of the row below the header; empty lines are no rows.
 
     Values are quoted with `"`, doubled inside; a quoted value may hold newlines. An empty cell is
     an empty string, never null. The first of two columns of one name counts.
     """
 
-    source: SourceConfig
-    base: Path
-    max_document_bytes: int
     block_bytes: int = BLOCK_BYTES
-
-    def inputs(self) -> list[Input]:
-        return find_inputs(self.source, self.base)
-
-    def is_splittable(self, item: Input) -> bool:
-        return False
-
-    def split(self, item: Input) -> list[Slice]:
-        return [Slice(input=item)]
-
-    def fingerprint(self, item: Input) -> str:
-        return content_hash(item)
 
     def read(self, piece: Slice) -> Iterator[Rows]:
         builder = Builder(

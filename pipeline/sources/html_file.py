@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.sources.charset import decode_page
-from pipeline.sources.config import SourceConfig
 from pipeline.sources.documents import Bad, Builder
-from pipeline.sources.files import content_hash, find_inputs
-from pipeline.sources.protocol import Input, Slice
+from pipeline.sources.file_reader import FileReader
+from pipeline.sources.protocol import Slice
 from pipeline.sources.schema import RAW_BYTES, Rows
 from pipeline.sources.text import whole_file
 
@@ -20,26 +18,10 @@ CONTENT_TYPE = "text/html"
 
 
 @dataclass(frozen=True, kw_only=True)
-class HtmlReader:
+class HtmlReader(FileReader):
     """`source_row` is 0; `meta` holds `content_type` (text/html), `charset` (Python's codec) and
     `charset_errors` (bytes that did not decode, where there are any).
     """
-
-    source: SourceConfig
-    base: Path
-    max_document_bytes: int
-
-    def inputs(self) -> list[Input]:
-        return find_inputs(self.source, self.base)
-
-    def is_splittable(self, item: Input) -> bool:
-        return False
-
-    def split(self, item: Input) -> list[Slice]:
-        return [Slice(input=item)]
-
-    def fingerprint(self, item: Input) -> str:
-        return content_hash(item)
 
     def read(self, piece: Slice) -> Iterator[Rows]:
         source = self.source.model_copy(update={"meta_fields": META})

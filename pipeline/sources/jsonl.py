@@ -10,16 +10,15 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.json
 
-from pipeline.sources.config import SourceConfig
 from pipeline.sources.documents import Bad, Builder
-from pipeline.sources.files import compression, content_hash, find_inputs, open_bytes
+from pipeline.sources.file_reader import FileReader
+from pipeline.sources.files import compression, open_bytes
 from pipeline.sources.lines import (
     BLOCK_BYTES,
     BOM,
@@ -46,26 +45,17 @@ MAX_INT_DIGITS = 4000  # Python refuses to read longer integers
 
 
 @dataclass(frozen=True, kw_only=True)
-class JsonlReader:
+class JsonlReader(FileReader):
     """Unit of slices: bytes. `source_row`: the line's offset in the decompressed file."""
 
-    source: SourceConfig
-    base: Path
-    max_document_bytes: int
     split_bytes: int = SPLIT_BYTES
     block_bytes: int = BLOCK_BYTES
-
-    def inputs(self) -> list[Input]:
-        return find_inputs(self.source, self.base)
 
     def is_splittable(self, item: Input) -> bool:
         return is_plain(item)
 
     def split(self, item: Input) -> list[Slice]:
         return split_bytes(item, self.split_bytes)
-
-    def fingerprint(self, item: Input) -> str:
-        return content_hash(item)
 
     def read(self, piece: Slice) -> Iterator[Rows]:
         builder = Builder(

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.sources.config import SourceConfig
 from pipeline.sources.documents import BATCH_BYTES, BATCH_ROWS, Bad, Builder
-from pipeline.sources.files import content_hash, find_inputs, open_arrow
+from pipeline.sources.file_reader import FileReader
+from pipeline.sources.files import open_arrow
 from pipeline.sources.protocol import SPLIT_BYTES, Input, Slice
 from pipeline.sources.schema import Rows
 
@@ -19,26 +18,17 @@ BUFFER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParquetReader:
+class ParquetReader(FileReader):
     """Unit of slices: row groups. `source_row`: the row's number in the file.
 
     A row group that cannot be read gives the rows before the fault and one `corrupt` row; the
     other row groups are read.
     """
 
-    source: SourceConfig
-    base: Path
-    max_document_bytes: int
     split_bytes: int = SPLIT_BYTES
-
-    def inputs(self) -> list[Input]:
-        return find_inputs(self.source, self.base)
 
     def is_splittable(self, item: Input) -> bool:
         return True
-
-    def fingerprint(self, item: Input) -> str:
-        return content_hash(item)
 
     def split(self, item: Input) -> list[Slice]:
         with open_arrow(item) as handle:

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources.config import SourceConfig
 from pipeline.sources.documents import Bad, Builder
-from pipeline.sources.files import content_hash, open_bytes
+from pipeline.sources.file_reader import FileReader
+from pipeline.sources.files import open_bytes
 from pipeline.sources.protocol import Input, Slice
 from pipeline.sources.schema import Rows
 from pipeline.sources.text import read_file
@@ -34,29 +34,16 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, kw_only=True)
-class PythonEnvironmentReader:
+class PythonEnvironmentReader(FileReader):
     """One input, slice and document per file; `id` is the name, such as `stdlib/json/decoder.py`.
 
     Files without a byte, and modules with less than 200 characters of docstrings, give no row.
     """
 
-    source: SourceConfig
-    base: Path
-    max_document_bytes: int
-
     def inputs(self) -> list[Input]:
         found = _stdlib() if self.source.part == "stdlib" else _prose()
         by_name = {item.relative: item for item in found if item.size_bytes}
         return [by_name[name] for name in sorted(by_name)]
-
-    def is_splittable(self, item: Input) -> bool:
-        return False
-
-    def split(self, item: Input) -> list[Slice]:
-        return [Slice(input=item)]
-
-    def fingerprint(self, item: Input) -> str:
-        return content_hash(item)
 
     def read(self, piece: Slice) -> Iterator[Rows]:
         builder = Builder(

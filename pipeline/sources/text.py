@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.sources.compression import DamagedStream, chunks
-from pipeline.sources.config import SourceConfig
 from pipeline.sources.documents import Bad, Builder
-from pipeline.sources.files import compression, content_hash, find_inputs, open_bytes
+from pipeline.sources.file_reader import FileReader
+from pipeline.sources.files import compression, open_bytes
 from pipeline.sources.jsonl import is_plain, split_bytes
 from pipeline.sources.lines import BLOCK_BYTES, BOM, Block, line_bounds, read_lines
 from pipeline.sources.protocol import SPLIT_BYTES, Input, Slice
@@ -18,19 +17,13 @@ from pipeline.sources.schema import RAW_BYTES, Rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextReader:
+class TextReader(FileReader):
     """`per: file`: `source_row` is 0. `per: line`: it is the line's offset in the decompressed
     file, which is the unit of slices; empty lines are no rows. A BOM at the start is left out.
     """
 
-    source: SourceConfig
-    base: Path
-    max_document_bytes: int
     split_bytes: int = SPLIT_BYTES
     block_bytes: int = BLOCK_BYTES
-
-    def inputs(self) -> list[Input]:
-        return find_inputs(self.source, self.base)
 
     def is_splittable(self, item: Input) -> bool:
         return self.source.per == "line" and is_plain(item)
@@ -38,9 +31,6 @@ class TextReader:
     def split(self, item: Input) -> list[Slice]:
         per_line = self.source.per == "line"
         return split_bytes(item, self.split_bytes) if per_line else [Slice(input=item)]
-
-    def fingerprint(self, item: Input) -> str:
-        return content_hash(item)
 
     def read(self, piece: Slice) -> Iterator[Rows]:
         builder = Builder(

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, Literal
 
 import numpy as np
@@ -12,7 +11,8 @@ import pyarrow as pa
 from pipeline.sources.compression import DamagedStream, chunks
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.documents import BATCH_BYTES, BATCH_ROWS, Bad, Builder
-from pipeline.sources.files import compression, content_hash, find_inputs, open_bytes
+from pipeline.sources.file_reader import FileReader
+from pipeline.sources.files import compression, open_bytes
 from pipeline.sources.protocol import SPLIT_BYTES, Input, Slice
 from pipeline.sources.schema import Rows, skipped_rows
 from pipeline.sources.warc_members import has_member_per_record, member_records, split_points
@@ -24,7 +24,7 @@ Layout = Literal["plain", "members", "stream"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WarcReader:
+class WarcReader(FileReader):
     """Unit of slices: stored bytes. `source_row`: where the record begins, as CDX indexes count.
 
     That is the offset in the file, compressed or not, of a plain file and of gzip with a member for
@@ -37,13 +37,7 @@ class WarcReader:
     `warc_pages.page_of`'s reasons.
     """
 
-    source: SourceConfig
-    base: Path
-    max_document_bytes: int
     split_bytes: int = SPLIT_BYTES
-
-    def inputs(self) -> list[Input]:
-        return find_inputs(self.source, self.base)
 
     def is_splittable(self, item: Input) -> bool:
         with open_bytes(item) as handle:
@@ -61,9 +55,6 @@ class WarcReader:
                 starts = list(_plain_points(handle, self.split_bytes))
         ends = [*starts[1:], None]
         return [Slice(input=item, start=s, end=e) for s, e in zip(starts, ends, strict=True)]
-
-    def fingerprint(self, item: Input) -> str:
-        return content_hash(item)
 
     def read(self, piece: Slice) -> Iterator[Rows]:
         rows = _Rows(self.source, piece.input, self.max_document_bytes)
