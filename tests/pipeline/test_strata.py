@@ -103,7 +103,8 @@ def test_paths_the_index_and_the_summary_name_the_strata(stratified: Corpus) -> 
 
 
 def test_a_curriculum_of_the_trainer_opens_over_the_strata(stratified: Corpus) -> None:
-    data_module = pytest.importorskip("training.data")
+    pytest.importorskip("torch", reason="needs the extra train")
+    from training import data as data_module
     from training.config import TrainConfig
 
     order = ("short", "mid", "long")

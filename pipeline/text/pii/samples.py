@@ -45,7 +45,7 @@ class Samples:
 
     def chosen(self) -> dict[str, list[Sample]]:
         """The samples of each kind, in the order of their hashes."""
-        return {kind: fewest(found, self._num) for kind, found in self._found.items()}
+        return {kind: _masked(fewest(found, self._num)) for kind, found in self._found.items()}
 
 
 def fewest(samples: Iterable[Sample], num: int) -> list[Sample]:
@@ -65,11 +65,14 @@ def _contexts(batch: pa.RecordBatch, tag: str) -> Iterable[Sample]:
         begin = text.find(tag)
         if begin >= 0:  # else an edit cut it out
             end = begin + len(tag) + CONTEXT_CHARS
-            context = _masked(text[max(0, begin - CONTEXT_CHARS) : end])
-            yield {"context": context, "key": key.hex()}
+            yield {"context": text[max(0, begin - CONTEXT_CHARS) : end], "key": key.hex()}
 
 
-def _masked(context: str) -> str:
+def _masked(samples: Sequence[Sample]) -> list[Sample]:
     """With the values of all kinds as tags, those that stay in the texts among them."""
-    everything = PiiConfig(kinds=tuple(KINDS))
-    return str(anonymise(pa.array([context]), everything).texts[0].as_py())
+    contexts = pa.array([sample["context"] for sample in samples], pa.string())
+    masked = anonymise(contexts, PiiConfig(kinds=tuple(KINDS))).texts.to_pylist()
+    return [
+        {"context": context, "key": sample["key"]}
+        for context, sample in zip(masked, samples, strict=True)
+    ]
