@@ -133,7 +133,8 @@ def open_data(
     _ = stream.plan.drawn  # solved to the end: sources that run out are known now
     if config.verify_shards and rank == 0:
         check_hashes(sets, config.out)
-    check_no_leakage(sets)
+    if rank == 0:
+        check_no_leakage(sets)
     return Data(
         sets=sets,
         corpus=corpus,

@@ -10,6 +10,7 @@ from torch import nn
 
 from training.batch import Batch, make_batch
 from training.measures.documents import Documents, Pieces, Score, domains, group_by_document, join
+from training.measures.targets import scored_rows
 from training.parallel import Workers
 from training.sources.corpus import Corpus, Rows
 
@@ -27,7 +28,7 @@ ScoreFunction = Callable[[Batch], Scores]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """What one evaluation found, for each source with validation rows, in the order of names."""
+    """What one evaluation found, for each source with validation targets, in the order of names."""
 
     documents: Mapping[str, Documents]
 
@@ -97,10 +98,7 @@ class Evaluator:
 
     def _rows(self) -> np.ndarray:
         """Numbers of the rows that all ranks score together, source by source."""
-        starts = zip(self.corpus.sizes, self.corpus.source_first, strict=False)
-        # Neighbours may be of one long document, which is one thing to resample, however many rows.
-        counts = [(first, min(self.num_rows, s.num_rows), s.num_rows) for s, first in starts]
-        parts = [first + np.arange(count) * total // count for first, count, total in counts]
+        parts = scored_rows(self.corpus, self.num_rows)
         return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
     def _pieces(self, rows: Rows, score: ScoreFunction, *, num_real: int) -> Pieces:

@@ -7,6 +7,7 @@ from functools import partial
 from transformers import PreTrainedTokenizerFast
 
 from training.evaluate import weighted_loss
+from training.measures.gate import check_is_measured
 from training.measures.metrics import evaluation_values
 from training.running import Run
 from training.state import TrainState
@@ -21,6 +22,7 @@ def evaluate(run: Run, state: TrainState) -> TrainState:
     evaluation = run.evaluator.evaluate(run.stepper.wrapped, score, bar.advance)
     bar.remove()
     comparisons = run.forgetting.observe(evaluation, state.step)
+    check_is_measured(run.config.gate, comparisons)
     state = replace(state, evaluated_step=state.step, comparisons=comparisons)
     run_tasks(run, state)
     scores = evaluation.scores

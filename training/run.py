@@ -8,11 +8,13 @@ from pathlib import Path
 from training.assemble import assemble
 from training.checkpoint import Checkpoints, latest_checkpoint, read_record
 from training.config import TrainConfig
+from training.config.objective import ObjectiveConfig
 from training.data import Data, open_data
 from training.errors import ConfigError, GateError, ResumeError, UsageError
 from training.loop import train
 from training.measures.gate import check_gate, check_gate_names
 from training.measures.lm_eval_tasks import LmEvalTasks, load_tasks
+from training.measures.targets import check_targets, scored_rows, without_targets
 from training.measures.trackers import check_trackers
 from training.mix.control import read_log
 from training.model import check_model_fits, check_tokenizer, quieten
@@ -21,6 +23,8 @@ from training.report import Outcome, Screen, forgetting_table, write_forgetting
 from training.schedule import check_schedule
 from training.signals import stop_on_signals
 from training.state import TrainState, check_identity, identity
+
+ON_TOKENS = ("clm", "mlm", "z_loss", "kl", "teacher")
 
 
 def run_training(config: TrainConfig, *, extend: bool = False) -> TrainState:
@@ -43,6 +47,8 @@ def run_training(config: TrainConfig, *, extend: bool = False) -> TrainState:
             check_identity(saved[1], checkpoints.identity, str(checkpoints.latest()))
             state = saved[0].with_event(data.new_event)
         tasks = check_run(config, data, workers, is_new=state is None)
+        for line in check_all_targets(config, data):
+            screen.say(line)
         if state is not None and state.is_done(data.num_steps):
             screen.say(f"{config.out}: already done at step {state.step}; nothing to do")
         else:
@@ -96,7 +102,6 @@ def check_run(
     """All that can be refused before the model is loaded."""
     check_schedule(config.lr, data.num_steps)
     check_objective(config)
-    check_gate_names(config.gate, [size.name for size in data.validation.sizes])
     check_trackers(config.wandb)
     if is_new:
         check_tokenizer(config.model_path, data.sets[0])
@@ -123,14 +128,41 @@ def check_run(
     return load_tasks(config.lm_eval)
 
 
+def check_all_targets(config: TrainConfig, data: Data) -> list[str]:
+    """A line for each source that has rows and no targets; the gate must not name one.
+
+    Raises `DataError` where a run has nothing to learn at all, `ConfigError` for the gate.
+    """
+    is_masked, width = config.objective.mlm is not None, data.sequence_tokens
+    rows = scored_rows(data.validation, config.eval_rows)
+    unscored = without_targets(data.validation, rows, width, is_masked=is_masked)
+    names = [size.name for size in data.validation.sizes]
+    check_gate_names(config.gate, names, without_targets=unscored)
+    lines = [
+        f"{name}: none of its {len(own):,} validation rows has a target: left out of all measures"
+        for name, own in zip(names, rows, strict=True)
+        if name in unscored
+    ]
+    if is_of_tokens(config.objective):
+        drawn = data.plan.drawn[-1]
+        unlearned = check_targets(data.corpus, drawn, width, is_masked=is_masked)
+        lines += [f"{name}: none of its training rows has a target" for name in unlearned]
+    return lines
+
+
+def is_of_tokens(objective: ObjectiveConfig) -> bool:
+    """Whether all that is minimised are losses of the shards' tokens, and penalties."""
+    chosen = {name for name in type(objective).model_fields if getattr(objective, name)}
+    return chosen <= {*ON_TOKENS, "ewc"}
+
+
 def check_objective(config: TrainConfig) -> None:
     """Refuse what does not go together. Raises `ConfigError`."""
     objective = config.objective
-    on_tokens = ("clm", "mlm", "z_loss", "kl", "teacher")
-    if config.online and not any(getattr(objective, name) for name in on_tokens):
+    if config.online and not any(getattr(objective, name) for name in ON_TOKENS):
         raise ConfigError(
             "online: weights follow the losses of tokens, of which the objective has none; add one "
-            f"of {', '.join(on_tokens)}, or leave online out"
+            f"of {', '.join(ON_TOKENS)}, or leave online out"
         )
     if config.lora and objective.ewc:
         raise ConfigError(
@@ -208,7 +240,8 @@ def finish(
     if state.comparisons:
         screen.console.print(forgetting_table(outcome))
     else:
-        screen.say("no source has validation rows: nothing was measured")
+        what = "targets" if data.validation.num_rows else "rows"
+        screen.say(f"no source has validation {what}: nothing was measured")
     screen.say(f"model: {config.out / 'last'} · figures: {config.out / 'forgetting.json'}")
     if failure is not None:
         raise GateError(str(failure))

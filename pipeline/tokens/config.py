@@ -10,7 +10,7 @@ from pydantic import Field
 from pipeline.configfile import Config
 
 Marking = Literal["auto", "always", "never"]
-Strategy = Literal["best_fit", "concat"]
+Strategy = Literal["best_fit", "concat", "pad"]
 
 
 class TokenizerConfig(Config):
@@ -40,7 +40,8 @@ class PackConfig(Config):
     )
     strategy: Strategy = Field(
         default="best_fit",
-        description="best_fit cuts only documents longer than a row; concat cuts every T tokens.",
+        description="best_fit cuts only documents longer than a row; concat cuts every T tokens; "
+        "pad gives each document rows of its own.",
     )
     shard_tokens: int = Field(
         default=1 << 26, ge=1, description="Tokens of a part file, to the next whole document."

@@ -88,6 +88,23 @@ def read_settings(path: Path) -> Settings:
     return Settings(json.dumps(values, ensure_ascii=False), special)
 
 
+def without_prefix(settings: Settings) -> Settings:
+    """For texts that go on after others: SentencePiece's vocabularies begin a text with a space."""
+    values: dict[str, Any] = json.loads(settings.text)
+    normalizer = values.get("normalizer") or {}
+    parts = normalizer.get("normalizers", [normalizer])
+    kept = [part for part in parts if part.get("type") != "Prepend"]
+    if len(kept) < len(parts):
+        values["normalizer"] = {"type": "Sequence", "normalizers": kept}
+    pre = values.get("pre_tokenizer") or {}
+    for part in pre.get("pretokenizers", [pre]):
+        if "prepend_scheme" in part:
+            part["prepend_scheme"] = "never"
+        if "add_prefix_space" in part:
+            part["add_prefix_space"] = False
+    return Settings(json.dumps(values, ensure_ascii=False), settings.special)
+
+
 class HuggingFace:
     """`tokenizers`: 2 MB/s; knows every model. A byte without a token is left out."""
 

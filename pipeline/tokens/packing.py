@@ -4,7 +4,8 @@ best_fit is the packing of Ding et al. 2024, "Fewer Truncations Improve Language
 (arXiv:2404.10830): a document longer than T tokens is cut into pieces of T and a remainder; the
 pieces are placed by best-fit-decreasing, each into the fullest row that still holds it, in
 O(n log T) with the paper's segment tree over remaining capacities. concat joins all documents and
-cuts at every T tokens. A further strategy is one more function in `_STRATEGIES`.
+cuts at every T tokens. pad gives each document rows of its own, which is what a model wants that
+cannot keep documents of one row apart. A further strategy is one more function in `_STRATEGIES`.
 
 Plans are functions of the lengths alone, so the same documents give the same rows everywhere.
 """
@@ -85,9 +86,16 @@ def concat(lengths: np.ndarray, sequence_tokens: int) -> Plan:
     return Plan(row_offsets, document, cuts - begins[document], np.diff(cuts, append=total))
 
 
+def pad(lengths: np.ndarray, sequence_tokens: int) -> Plan:
+    """A row a document, or as many as its length asks for; no row has tokens of two."""
+    document, start, length = _pieces(lengths, sequence_tokens)
+    return Plan(np.arange(len(document) + 1), document, start, length)
+
+
 _STRATEGIES: dict[Strategy, Callable[[np.ndarray, int], Plan]] = {
     "best_fit": best_fit,
     "concat": concat,
+    "pad": pad,
 }
 
 

@@ -61,16 +61,22 @@ def write_part(
     dtype: pa.DataType,
     pad_id: int,
 ) -> PartCounts:
-    """Write the rows of a plan atomically, in record batches of `BLOCK_TOKENS` tokens."""
+    """Write the rows of a plan atomically, in record batches of `BLOCK_TOKENS` tokens.
+
+    With a loss mask where the documents have one.
+    """
     num_bytes = piece_bytes(plan, documents)
-    with arrow_writer(path, shard_schema(sequence_tokens, dtype)) as writer:
+    schema = shard_schema(sequence_tokens, dtype, loss_mask=documents.learned is not None)
+    num_tokens = 0  # of the rows as they are written, which the ledger compares with what was read
+    with arrow_writer(path, schema) as writer:
         for batch in _blocks(plan, documents, num_bytes, sequence_tokens, dtype, pad_id):
             writer.write_batch(batch)
+            num_tokens += int(batch["num_tokens"].to_numpy().sum(dtype=np.int64))
     return PartCounts(
         num_rows=plan.num_rows,
-        num_tokens=int(plan.length.sum()),
+        num_tokens=num_tokens,
         num_bytes=int(num_bytes.sum()),
-        num_documents=len(np.unique(plan.document)),
+        num_documents=int(np.count_nonzero(np.bincount(plan.document))),
         sha256=file_hash(path, "sha256"),
     )
 
@@ -99,7 +105,7 @@ def _blocks(
     pad_id: int,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of the plan as record batches; how many rows each holds depends on T alone."""
-    schema = shard_schema(sequence_tokens, dtype)
+    schema = shard_schema(sequence_tokens, dtype, loss_mask=documents.learned is not None)
     step = max(1, BLOCK_TOKENS // sequence_tokens)
     for first in range(0, plan.num_rows, step):
         offsets = plan.row_offsets[first : first + step + 1]
@@ -110,11 +116,10 @@ def _blocks(
         ends = offsets_of(length)
         row_ends = ends[offsets]
         rows = np.full((len(offsets) - 1, sequence_tokens), pad_id, dtype.to_pandas_dtype())
-        gather(documents.values, documents.offsets[document] + start, length, offsets, rows)
+        begins = documents.offsets[document] + start
+        gather(documents.values, begins, length, offsets, rows)
         columns = [
-            pa.FixedSizeListArray.from_arrays(
-                pa.array(rows.reshape(-1)), type=schema.field("tokens").type
-            ),
+            _rows(rows, schema.field("tokens").type),
             pa.array(np.diff(row_ends).astype(np.int32)),
             pa.array(np.diff(offsets_of(num_bytes[pieces])[offsets]).astype(np.int32)),
             _lists(offsets, (ends[:-1] - np.repeat(row_ends[:-1], np.diff(offsets))), pa.int32()),
@@ -122,7 +127,15 @@ def _blocks(
             _key_lists(offsets, documents.keys[document]),
             _key_lists(offsets, documents.text_hashes[document]),
         ]
+        if documents.learned is not None:
+            mask = np.zeros(rows.shape, np.uint8)  # padding is not learned
+            gather(documents.learned, begins, length, offsets, mask)
+            columns.append(_rows(mask, schema.field("loss_mask").type))
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _rows(rows: np.ndarray, dtype: pa.DataType) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), type=dtype)
 
 
 def _lists(offsets: np.ndarray, values: np.ndarray, dtype: pa.DataType) -> pa.ListArray:

@@ -7,19 +7,20 @@ takes seconds to import. What the workers load is the copy, with the Rust librar
 import json
 import shutil
 import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ManifestError
-from pipeline.files import file_hash, write_json
+from pipeline.errors import ManifestError, OutputError, PrepareError
+from pipeline.files import file_hash, read_json, write_json
 from pipeline.shards import TokenizerIdentity
 from pipeline.tokens.config import TokenizerConfig
 
 FOLDER = "tokenizer"
 TOKENIZER_FILE = "tokenizer.json"
 _CONFIG_FILE = "tokenizer_config.json"
-RECORD_FILE = "headwater.json"  # {"source", "identity", "adds_bos"}
+RECORD_FILE = "headwater.json"  # {"source", "identity", "adds_bos", "files": {name: xxh3}}
 _SUFFIXES = {".json", ".jinja", ".model", ".txt", ".py", ".tiktoken"}
 
 
@@ -54,12 +55,20 @@ def saved_tokenizer(target: Path) -> TokenizerIdentity | None:
 
     What was made with it needs no other, even where the original has gone.
     """
-    record, tokenizer = target / FOLDER / RECORD_FILE, target / FOLDER / TOKENIZER_FILE
-    if not (record.is_file() and tokenizer.is_file()):
+    try:
+        record = read_json(target / FOLDER / RECORD_FILE)
+        identity = TokenizerIdentity(**record["identity"])
+    except (PrepareError, KeyError, TypeError):
         return None
-    values = json.loads(record.read_text(encoding="utf-8"))
-    identity = TokenizerIdentity(**values["identity"])
-    return identity if file_hash(tokenizer) == identity.fingerprint else None
+    return None if any(damaged_files(target / FOLDER, record)) else identity
+
+
+def damaged_files(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
+    """The files of a copy that are gone, or have other bytes than its record tells of."""
+    told = {**record.get("files", {}), TOKENIZER_FILE: record["identity"]["fingerprint"]}
+    for name, digest in told.items():
+        if not (folder / name).is_file() or file_hash(folder / name) != digest:
+            yield name
 
 
 def _source(config: TokenizerConfig, base: Path) -> dict[str, Any]:
@@ -80,8 +89,7 @@ def _kept(folder: Path, source: dict[str, Any]) -> TokenizerIdentity | None:
     identity = saved_tokenizer(folder.parent)
     if identity is None:
         return None
-    values = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    return identity if values["source"] == source else None
+    return identity if read_json(folder / RECORD_FILE).get("source") == source else None
 
 
 def _load(config: TokenizerConfig, base: Path) -> Any:
@@ -122,13 +130,18 @@ def _save(
     """Write the copy under a temporary name, check it, rename it into place."""
     temporary = target / f".tmp-{uuid.uuid4().hex}-{FOLDER}"
     try:
-        loaded.save_pretrained(temporary)
+        _write(loaded, temporary)
         _check_covers_text(temporary / TOKENIZER_FILE, config.path)
         identity = _identity(loaded, file_hash(temporary / TOKENIZER_FILE))
         record = {
             "source": source,
             "identity": asdict(identity),
             "adds_bos": _adds_bos(loaded, identity.bos_id),
+            "files": {
+                path.relative_to(temporary).as_posix(): file_hash(path)
+                for path in temporary.rglob("*")
+                if path.is_file()
+            },
         }
         write_json(temporary / RECORD_FILE, record)
         shutil.rmtree(target / FOLDER, ignore_errors=True)
@@ -136,6 +149,17 @@ def _save(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return identity
+
+
+def _write(loaded: Any, folder: Path) -> None:
+    try:
+        loaded.save_pretrained(folder)
+    except Exception as exc:  # the Rust library raises bare Exception for a full disk, too
+        raise OutputError(
+            f"{folder.parent / FOLDER}: cannot be written ({exc}); want room for the tokenizer's "
+            "files and permission to write them there; mend that, or give another `output`; then "
+            "run it again"
+        ) from exc
 
 
 def _identity(loaded: Any, fingerprint: str) -> TokenizerIdentity:

@@ -6,6 +6,8 @@ An uncompressed Arrow IPC file, memory-mappable, one row per document, in the re
     text_hash  fixed_size_binary[16]        xxh3-128 of its stored text
     num_bytes  int64                        UTF-8 bytes of the stored text
     tokens     large_list<uint16|uint32>    ids, begin and end marks included
+    learned    large_list<uint8>            only where the source says what is to be learned: 1 for
+                                            each token that is, 0 for the others
 
 No column holds nulls. Packing cuts these files into spans of rows, as the size of a part asks for.
 Where a source has strata, an order file beside each has its rows stratum by stratum: `row` int64.
@@ -44,27 +46,34 @@ class Span(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class TokenisedDocuments:
     """n documents: `values` uint16|uint32 flat, `offsets` int64 (n + 1) from 0, and per document
-    `keys` and `text_hashes` as void records of 16 bytes (dtype V16), `num_bytes` int64."""
+    `keys` and `text_hashes` as void records of 16 bytes (dtype V16), `num_bytes` int64.
+
+    `learned` uint8 stands beside `values`, 1 where a token is to be learned; None: all of them.
+    """
 
     values: np.ndarray
     offsets: np.ndarray
     keys: np.ndarray
     text_hashes: np.ndarray
     num_bytes: np.ndarray
+    learned: np.ndarray | None = None
 
 
-def tokens_schema(dtype: pa.DataType) -> pa.Schema:
+def tokens_schema(dtype: pa.DataType, *, learned: bool = False) -> pa.Schema:
     """Schema of a token file with ids of `dtype`: see `pipeline.shards.token_type`."""
-    return pa.schema(
-        [
-            pa.field("doc_key", KEY_TYPE, nullable=False),
-            pa.field("text_hash", KEY_TYPE, nullable=False),
-            pa.field("num_bytes", pa.int64(), nullable=False),
-            pa.field(
-                "tokens", pa.large_list(pa.field("item", dtype, nullable=False)), nullable=False
-            ),
-        ]
-    )
+    columns = [
+        pa.field("doc_key", KEY_TYPE, nullable=False),
+        pa.field("text_hash", KEY_TYPE, nullable=False),
+        pa.field("num_bytes", pa.int64(), nullable=False),
+        pa.field("tokens", _list_of(dtype), nullable=False),
+    ]
+    if learned:
+        columns.append(pa.field("learned", _list_of(pa.uint8()), nullable=False))
+    return pa.schema(columns)
+
+
+def _list_of(dtype: pa.DataType) -> pa.DataType:
+    return pa.large_list(pa.field("item", dtype, nullable=False))
 
 
 def token_batch(
@@ -74,13 +83,17 @@ def token_batch(
     num_bytes: np.ndarray,
 ) -> pa.RecordBatch:
     """Rows of a token file from an encoded batch; nothing is copied."""
-    values = pa.array(tokens.values)
-    schema = tokens_schema(values.type)
-    ids = pa.LargeListArray.from_arrays(
-        pa.array(tokens.offsets), values, type=schema.field("tokens").type
-    )
-    columns = [keys, text_hashes, pa.array(num_bytes, pa.int64()), ids]
+    columns = [keys, text_hashes, pa.array(num_bytes, pa.int64()), _lists(tokens, tokens.values)]
+    if tokens.learned is not None:
+        columns.append(_lists(tokens, tokens.learned))
+    schema = tokens_schema(pa.array(tokens.values[:0]).type, learned=tokens.learned is not None)
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _lists(tokens: Tokens, values: np.ndarray) -> pa.LargeListArray:
+    """Values that stand beside the tokens, by document."""
+    flat = pa.array(values)
+    return pa.LargeListArray.from_arrays(pa.array(tokens.offsets), flat, type=_list_of(flat.type))
 
 
 def lengths(path: Path) -> np.ndarray:
@@ -115,10 +128,11 @@ def write_order(path: Path, rows: np.ndarray) -> None:
 
 def read_spans(spans: Sequence[Span]) -> TokenisedDocuments:
     """The documents of all spans in order, copied once. No spans give no documents, as uint16."""
-    return _join([part for span in spans for part in _parts(span)])
+    return joined([part for span in spans for part in _parts(span)])
 
 
-def _join(parts: Sequence[TokenisedDocuments]) -> TokenisedDocuments:
+def joined(parts: Sequence[TokenisedDocuments]) -> TokenisedDocuments:
+    """The documents of all parts in order, copied once. No parts give no documents, as uint16."""
     if not parts:
         none, nothing = np.zeros(0, np.int64), np.zeros(0, "V16")
         return TokenisedDocuments(
@@ -130,6 +144,19 @@ def _join(parts: Sequence[TokenisedDocuments]) -> TokenisedDocuments:
         np.concatenate([part.keys for part in parts]),
         np.concatenate([part.text_hashes for part in parts]),
         np.concatenate([part.num_bytes for part in parts]),
+        _joined_masks(parts),
+    )
+
+
+def _joined_masks(parts: Sequence[TokenisedDocuments]) -> np.ndarray | None:
+    """What is to be learned of all parts, None where no part says so."""
+    if all(part.learned is None for part in parts):
+        return None
+    return np.concatenate(
+        [
+            np.ones(len(part.values), np.uint8) if part.learned is None else part.learned
+            for part in parts
+        ]
     )
 
 
@@ -192,12 +219,17 @@ def _view(batch: pa.RecordBatch) -> TokenisedDocuments:
     ids = batch["tokens"]
     offsets = _offsets(ids)
     values = ids.values.to_numpy(zero_copy_only=True)[offsets[0] : offsets[-1]]
+    learned = None
+    if "learned" in batch.schema.names:
+        mask, bounds = batch["learned"], _offsets(batch["learned"])
+        learned = mask.values.to_numpy(zero_copy_only=True)[bounds[0] : bounds[-1]]
     return TokenisedDocuments(
         values,
         offsets - offsets[0],
         fixed_bytes(batch["doc_key"]),
         fixed_bytes(batch["text_hash"]),
         batch["num_bytes"].to_numpy(zero_copy_only=True),
+        learned,
     )
 
 

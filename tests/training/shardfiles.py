@@ -25,6 +25,7 @@ class Row:
 
     documents: tuple[tuple[int, ...], ...]
     num_bytes: int = 0
+    is_learned: bool = True  # False: a loss mask of 0, as of prompts and erased documents
     names: tuple[str, ...] = ()  # what the text hashes are made of; default: the token ids
 
     @property
@@ -43,11 +44,12 @@ def write_shards(
     block_rows: int = 7,
 ) -> Path:
     """Write `out/shards` with parts of `part_rows` rows in record batches of `block_rows`."""
-    schema = shard_schema(sequence_tokens, token_type(num_ids))
     shards = []
     for (source, split), all_rows in rows.items():
         for number, first in enumerate(range(0, len(all_rows), part_rows)):
             part = all_rows[first : first + part_rows]
+            is_masked = not all(row.is_learned for row in part)
+            schema = shard_schema(sequence_tokens, token_type(num_ids), loss_mask=is_masked)
             path = f"{source}/{split}/part-{number:05d}.arrow"
             with arrow_writer(out / "shards" / path, schema) as writer:
                 for start in range(0, len(part), block_rows):
@@ -86,6 +88,10 @@ def _batch(rows: Sequence[Row], schema: pa.Schema) -> pa.RecordBatch:
         pa.array(hashes, pa.list_(pa.binary(16))),
         pa.array(hashes, pa.list_(pa.binary(16))),
     ]
+    if "loss_mask" in schema.names:
+        mask = np.repeat([row.is_learned for row in rows], width).astype(np.uint8)
+        kind = schema.field("loss_mask").type
+        columns.append(pa.FixedSizeListArray.from_arrays(pa.array(mask), type=kind))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 

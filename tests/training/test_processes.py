@@ -109,6 +109,7 @@ def test_two_processes_give_the_losses_and_scores_of_one(
         assert other["loss"]["after"] == pytest.approx(source["loss"]["after"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_by_sigterm_goes_on_with_two_processes(
     model_dir: Path, shard_dir: Path, tmp_path: Path, whole: Path
 ) -> None:

@@ -23,16 +23,18 @@ class Score:
 
     @property
     def loss(self) -> float:
-        """Nats per target token."""
-        return self.nats / max(1, self.num_targets)
+        """Nats per target token; NaN where there is none: nothing was predicted, nothing known."""
+        return self.nats / self.num_targets if self.num_targets else math.nan
 
     @property
     def perplexity(self) -> float:
-        return math.exp(min(self.loss, 700.0))  # exp(710) is the end of float64
+        # exp(710) is the end of float64; a NaN stays one
+        return math.exp(700.0 if self.loss > 700.0 else self.loss)
 
     @property
     def bits_per_byte(self) -> float:
-        return self.nats / math.log(2) / max(1, self.num_bytes)
+        """NaN where there is no target, as of the loss."""
+        return self.nats / math.log(2) / max(1, self.num_bytes) if self.num_targets else math.nan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,8 +85,10 @@ def join(parts: Sequence[Documents]) -> Documents:
 
 
 def group_by_document(parts: Sequence[Pieces], names: Sequence[str]) -> dict[str, Documents]:
-    """Sum pieces by document, for each source that has any; `names[s]` is source `s`.
+    """Sum pieces by document, for each source that has a target; `names[s]` is source `s`.
 
+    A source without one has no loss at all, and none is not 0: it would pass for perfect. A
+    document of which nothing is learned, such as an erased one, is none.
     Pieces are added in the order of their rows, so the sums are bit for bit the same whichever
     rank scored which row.
     """
@@ -108,7 +112,12 @@ def group_by_document(parts: Sequence[Pieces], names: Sequence[str]) -> dict[str
         num_bytes=np.add.reduceat(pieces.num_bytes[order], first),
     )
     of_document = sources[first]
-    return {names[s]: documents.select(of_document == s) for s in np.unique(of_document)}
+    # One whose tokens are learned, but are no targets, as the first of each piece, has its bytes.
+    is_learned = (documents.num_targets > 0) | (documents.num_bytes > 0)
+    return {
+        names[s]: documents.select((of_document == s) & is_learned)
+        for s in np.unique(of_document[documents.num_targets > 0])
+    }
 
 
 def domains(names: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -48,11 +48,24 @@ class GateFailure:
         )
 
 
-def check_gate_names(gate: Mapping[str, float], sources: Iterable[str]) -> None:
-    """Raise `ConfigError` for a name that is no source with validation rows, and no domain."""
-    names = sorted(sources)
+def check_gate_names(
+    gate: Mapping[str, float], sources: Iterable[str], without_targets: Iterable[str] = ()
+) -> None:
+    """Raise `ConfigError` for a name that is no source that is measured, and no such domain.
+
+    `without_targets`: those of `sources` whose validation rows have nothing to be predicted.
+    """
+    every, silent = sorted(sources), set(without_targets)
+    names = [name for name in every if name not in silent]
     known = sorted({*names, *domains(names)})
     for name in gate:
+        lost = [each for each in (name, *domains(every).get(name, ())) if each in silent]
+        if lost and name not in known:
+            raise ConfigError(
+                f"gate.{name}: no validation row of {', '.join(lost)} has a target (all is erased, "
+                "or masked as prompts are), so its perplexity is not known; take it out of `gate`, "
+                "or prepare shards with validation documents of which something is learned"
+            )
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
@@ -60,6 +73,18 @@ def check_gate_names(gate: Mapping[str, float], sources: Iterable[str]) -> None:
             raise ConfigError(
                 f"gate.{name}: got {name!r}{hint}, which has no validation rows; want {have}"
             )
+
+
+def check_is_measured(gate: Mapping[str, float], comparisons: Mapping[str, Comparison]) -> None:
+    """Raise `ConfigError` where a name of the gate has no figures: it must not pass for that.
+
+    So with `mlm`, where no token happens to be drawn in the few that a source has.
+    """
+    for name in sorted(gate.keys() - comparisons.keys()):
+        raise ConfigError(
+            f"gate.{name}: no target was drawn in its validation rows, so its perplexity is not "
+            "known; raise eval_rows, or take it out of `gate`"
+        )
 
 
 def check_gate(

@@ -59,6 +59,16 @@ def _take(left: list[ShardSet], fingerprint: str) -> ShardSet:
             left.remove(shards)
             return shards
     others = ", ".join(f"{s.path} ({s.index.fingerprint()})" for s in left) or "no others"
+    changed = [(s.path, sum(part.num_erased for part in s.index.shards)) for s in left]
+    erased = "; ".join(f"{num:,} documents of {path}" for path, num in changed if num)
+    if erased:
+        raise ResumeError(
+            f"--shards: the run read shards of fingerprint {fingerprint}, and since then documents "
+            f"may have been erased ({erased}), which changes their rows: what the run has learned "
+            "and would go on with is no longer there, so it cannot be resumed exactly; start a new "
+            "run from its last checkpoint (--model CHECKPOINT, another --out), or from before it "
+            "saw them"
+        )
     raise ResumeError(
         f"--shards: the run read shards of fingerprint {fingerprint}, which are not there; got "
         f"{others}; give all that it read, unchanged, or another --out to start a new run"

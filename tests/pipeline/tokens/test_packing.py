@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.tokens.config import PackConfig
-from pipeline.tokens.packing import Plan, best_fit, concat, make_plan
+from pipeline.tokens.packing import Plan, best_fit, concat, make_plan, pad
 
 lengths_of_documents = st.lists(st.integers(0, 90), max_size=60)
 widths = st.integers(16, 40)
@@ -51,7 +51,7 @@ def test_best_fit_gives_the_bins_of_the_plain_algorithm(lengths: list[int], widt
 @given(lengths=lengths_of_documents, width=widths)
 @many
 def test_every_token_is_placed_exactly_once(lengths: list[int], width: int) -> None:
-    for strategy in ("best_fit", "concat"):
+    for strategy in ("best_fit", "concat", "pad"):
         config = PackConfig(sequence_tokens=width, strategy=strategy)
         plan = make_plan(np.array(lengths, np.int64), config)
         placed = [
@@ -89,7 +89,20 @@ def test_concat_is_the_stream_cut_at_every_row(lengths: list[int], width: int) -
     assert got == wanted
 
 
-@pytest.mark.parametrize("strategy", ["best_fit", "concat"])
+@given(lengths=lengths_of_documents, width=widths)
+@many
+def test_pad_gives_each_document_rows_of_its_own(lengths: list[int], width: int) -> None:
+    plan = pad(np.array(lengths, np.int64), width)
+    wanted = [
+        [(document, start, min(width, length - start))]
+        for document, length in enumerate(lengths)
+        for start in range(0, length, width)
+    ]
+    assert rows(plan) == wanted
+    assert plan.num_truncated(np.array(lengths, np.int64), width) == 0
+
+
+@pytest.mark.parametrize("strategy", ["best_fit", "concat", "pad"])
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0, 0]])
 def test_no_tokens_give_no_rows(strategy: str, lengths: list[int]) -> None:
     plan = make_plan(np.array(lengths, np.int64), PackConfig(strategy=strategy))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.errors import PrepareError
 from pipeline.files import arrow_writer, file_hash
 from pipeline.keys import hash_values
-from pipeline.shards import ShardRows, TokenizerIdentity, shard_schema
+from pipeline.shards import ShardRows, TokenizerIdentity, shard_schema, token_type
 from pipeline.tokens import parts
 from pipeline.tokens.config import PackConfig
 from pipeline.tokens.packing import make_plan
@@ -230,3 +230,51 @@ def test_no_documents_give_a_part_without_rows(file: Path, tmp_path: Path) -> No
         assert (counts["num_rows"], counts["num_tokens"], counts["num_documents"]) == (0, 0, 0)
         assert pa.ipc.open_file(tmp_path / name).read_all().num_rows == 0
         assert ShardRows(tmp_path / name).num_rows == 0
+
+
+@given(
+    masks=st.lists(st.lists(st.booleans(), max_size=60), max_size=8),
+    strategy=st.sampled_from(["best_fit", "concat", "pad"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_packing_keeps_each_mask_beside_its_token(
+    tmp_path_factory: pytest.TempPathFactory, masks: list[list[bool]], strategy: str
+) -> None:
+    folder = tmp_path_factory.mktemp("masks")
+    plain = documents([len(mask) for mask in masks])
+    learned = np.array([own for mask in masks for own in mask], np.uint8)
+    values = plain["tokens"].values.to_numpy()
+    offsets = plain["tokens"].offsets.to_numpy()
+    tokens = Tokens(values, offsets, learned=learned)
+    batch = token_batch(tokens, plain["doc_key"], plain["text_hash"], plain["num_bytes"].to_numpy())
+    path = folder / "tokens.arrow"
+    with arrow_writer(path, tokens_schema(pa.uint16(), learned=True)) as writer:
+        for start in range(batch.num_rows):
+            writer.write_batch(batch.slice(start, 1))
+    config = PackConfig(sequence_tokens=T, strategy=strategy)
+    part = folder / "part.arrow"
+    pack_part([Span(path, 0, batch.num_rows)], config, identity(), part)
+    found: dict[tuple[bytes, int], tuple[int, int]] = {}
+    with pa.memory_map(str(part)) as source:
+        rows = pa.ipc.open_file(source).read_all().to_pylist()
+    for row in rows:
+        assert not any(row["loss_mask"][row["num_tokens"] :])
+        ends = [*row["doc_start"][1:], row["num_tokens"]]
+        pieces = zip(row["doc_key"], row["doc_token_start"], row["doc_start"], ends, strict=True)
+        for key, first, begin, end in pieces:
+            for place in range(begin, end):
+                found[key, first + place - begin] = row["tokens"][place], row["loss_mask"][place]
+    keys = plain["doc_key"].to_pylist()
+    assert found == {
+        (keys[number], token): (int(values[offsets[number] + token]), int(own))
+        for number, mask in enumerate(masks)
+        for token, own in enumerate(mask)
+    }
+
+
+@pytest.mark.parametrize(
+    ("num_ids", "dtype"), [(65_535, pa.uint16()), (65_536, pa.uint16()), (65_537, pa.uint32())]
+)
+def test_ids_are_uint16_to_the_last_that_fits(num_ids: int, dtype: pa.DataType) -> None:
+    assert token_type(num_ids) == dtype
+    assert np.iinfo(dtype.to_pandas_dtype()).max >= num_ids - 1

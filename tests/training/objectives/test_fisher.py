@@ -41,11 +41,22 @@ def softmax_regression() -> Any:
     return model
 
 
-def test_the_estimate_meets_the_exact_information_within_its_standard_error() -> None:
-    """F of a head W on states h is sum_t h_d^2 sum_v p(v) (p_u - [u = v])^2, all v enumerated."""
+@pytest.mark.parametrize(
+    ("learned", "targets"),
+    [(None, [0, 1, 3, 4, 5]), ([1, 0, 1, 0, 0, 1, 1], [1, 4, 5])],
+    ids=["whole documents", "a loss mask"],
+)
+def test_the_estimate_meets_the_exact_information_within_its_standard_error(
+    learned: list[int] | None, targets: list[int]
+) -> None:
+    """F of a head W on states h is sum_t h_d^2 sum_v p(v) (p_u - [u = v])^2, all v enumerated.
+
+    The sum is over the targets; under a loss mask these are the tokens to be learned alone.
+    """
     model, num_groups, size = softmax_regression(), 40, 15
     rows = [[[1, 2, 3], [4, 5, 6, 2]]] * (num_groups * size)
-    batch = packed(rows, 7)
+    masks = None if learned is None else np.array([learned] * len(rows), np.uint8)
+    batch = packed(rows, 7, learned=masks)
     groups = torch.stack(
         [
             sum_squares(model, [part], key=3, autocast=float32)[0]["lm_head.weight"] / size
@@ -54,9 +65,7 @@ def test_the_estimate_meets_the_exact_information_within_its_standard_error() ->
     )  # (groups, V, D)
     exact = torch.zeros(7, 16)
     states = model.model.norm(model.model.embed_tokens(batch.input_ids[0]))
-    for h, label in zip(states, batch.labels[0], strict=True):
-        if label == IGNORED:
-            continue
+    for h in states[targets]:
         p = model.lm_head(h).softmax(-1)
         for v in range(7):
             slope = (p - torch.nn.functional.one_hot(torch.tensor(v), 7))[:, None] * h

@@ -1,6 +1,7 @@
 """The divergence from a reference, its gradient, and that of k + 1 categories."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -207,6 +208,33 @@ def test_replayed_rows_only_where_sources_are_given_and_the_loss_mask_counts() -
     assert not replayed[0].any()
     assert not replayed[2, 4:8].any()  # labels are of the next token
     assert replayed[2].any()
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_under_a_loss_mask_only_what_is_to_be_learned_diverges(direction: Direction) -> None:
+    learned = np.random.default_rng(0).integers(0, 2, (4, 16)).astype(np.uint8)
+    batch, model = some_batch(num_rows=4, learned=learned), tiny_llama().eval()
+    other = FrozenModel(tiny_llama(initializer_range=0.3), torch.device("cpu"))
+    kl, body = KlDivergence(reference=other, direction=direction), Body(model)
+    term = WeightedLoss(loss=kl.prepare(batch), is_unit=kl.is_unit(batch).flatten(), scale=1.0)
+    total, _ = sum_losses(body.hidden(batch), body.head, [term])
+    total.backward()
+    got = model.lm_head.weight.grad.clone()
+    model.zero_grad()
+    wanted = torch.zeros((), dtype=torch.float64)
+    num_units = 0
+    for row in range(4):
+        starts = [*(batch.position_ids[row] == 0).nonzero()[:, 0].tolist(), 16]
+        for begin, end in pairwise(starts[:3]):  # two documents, and then padding
+            ids = batch.input_ids[row : row + 1, begin:end]
+            chosen = torch.from_numpy(learned[row, begin + 1 : end] == 1)
+            ours, theirs = (m(input_ids=ids).logits[0, :-1] for m in (model, other.body.model))
+            wanted = wanted + exact(ours.double(), theirs.double(), direction)[chosen].sum()
+            num_units += int(chosen.sum())
+    wanted.backward()
+    assert int(kl.is_unit(batch).sum()) == num_units > 10
+    assert total.item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert torch.allclose(got, model.lm_head.weight.grad, atol=1e-5)
 
 
 def test_another_vocabulary_is_refused() -> None:
