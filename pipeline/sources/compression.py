@@ -2,13 +2,17 @@
 
 Members and frames that follow one another in one file are read as one stream. Each decompressor
 hands out what it has before it complains, so that the rows before a break are kept.
+
+A file that expands too far is a bomb, and is left there: text compresses to a quarter or a tenth,
+tables of repeated rows to a hundredth. `MAX_EXPANSION` counts at any place of the stream, what was
+handed out against what was read so far; a small file may have `FREE_BYTES` whatever its size.
 """
 
 import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import zstandard
 
@@ -18,6 +22,10 @@ ZSTD_INPUT_BYTES = 1 << 10
 INPUT_BYTES = 1 << 16
 BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")  # pi, and its root
 MAGIC_BYTES = 10
+MAX_EXPANSION = 200  # gzip's most is 1,032; bzip2, xz and zstd make 1 MB of 10 GB
+FREE_BYTES = 1 << 28
+MAX_WINDOW_BYTES = 1 << 31  # of zstd, what `--long=31` asks for; taken up as it is filled
+XZ_MEMORY_BYTES = 1 << 29  # xz -9 needs 65 MB; a header can ask for 4 GB
 
 
 class DamagedStream(Exception):  # noqa: N818  (not an error: a fact about a file, to be quarantined)
@@ -39,6 +47,12 @@ class Decompressor(Protocol):
     @property
     def unused_data(self) -> bytes: ...
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class Readable(Protocol):
+    """What bytes are read from: a file, or a part of one."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class _Gzip:
@@ -68,7 +82,7 @@ class _Zstd:
     needs_input = True
 
     def __init__(self) -> None:
-        self._stream = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
+        self._stream = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES).decompressobj()
 
     @property
     def eof(self) -> bool:
@@ -86,7 +100,7 @@ DECOMPRESSORS: dict[str, Callable[[], Decompressor]] = {
     "gz": _Gzip,
     "zst": _Zstd,
     "bz2": bz2.BZ2Decompressor,
-    "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ),
+    "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES),
 }
 
 
@@ -103,10 +117,10 @@ def compression_of(head: bytes) -> str | None:
     return "xz" if head.startswith(b"\xfd7zXZ\x00") else None
 
 
-def chunks(handle: BinaryIO, compression: str | None) -> Iterator[bytes]:
+def chunks(handle: Readable, compression: str | None) -> Iterator[bytes]:
     """Decompressed bytes of `handle` from where it stands, in chunks of about 1 MB at most.
 
-    Raises DamagedStream after the last good chunk.
+    Raises DamagedStream after the last good chunk, or the last that does not expand too far.
     """
     if compression is None:
         while chunk := handle.read(CHUNK_BYTES):
@@ -115,10 +129,11 @@ def chunks(handle: BinaryIO, compression: str | None) -> Iterator[bytes]:
     new = DECOMPRESSORS[compression]
     input_bytes = ZSTD_INPUT_BYTES if compression == "zst" else INPUT_BYTES
     stream: Decompressor | None = None
-    rest, num_bytes = b"", 0
+    rest, num_read, num_bytes = b"", 0, 0
     while True:
         if not rest and (stream is None or stream.needs_input):
             rest = handle.read(input_bytes)
+            num_read += len(rest)
             if not rest:
                 break
         if stream is None:
@@ -128,13 +143,28 @@ def chunks(handle: BinaryIO, compression: str | None) -> Iterator[bytes]:
             stream = new()
         output = _step(stream, rest, compression, num_bytes)
         num_bytes += len(output)
+        check_expansion(num_bytes, num_read, f"the {compression} data")
         rest = stream.unused_data if stream.eof else b""
         stream = None if stream.eof else stream
-        if output:
-            yield output
+        # zstd gives 32 MB at once of a bomb: newlines, a row of eight numbers each if held.
+        for start in range(0, len(output), CHUNK_BYTES):
+            yield output[start : start + CHUNK_BYTES]
     if stream is not None:
         raise DamagedStream(
             "truncated", f"the {compression} data ends after {num_bytes} bytes of text"
+        )
+
+
+def check_expansion(num_bytes: int, num_read: int, what: str, share: float = 1.0) -> None:
+    """Raises DamagedStream where so many bytes are too much of so few that were read.
+
+    `share` is the part of `FREE_BYTES` that goes to them, where others read the rest of the file.
+    """
+    if num_bytes > share * FREE_BYTES + MAX_EXPANSION * num_read:
+        raise DamagedStream(
+            "expands_too_far",
+            f"{what} has given {num_bytes:,} bytes for the first {num_read:,}, more than "
+            f"{MAX_EXPANSION} for one; decompress the file yourself if this is meant",
         )
 
 

@@ -21,7 +21,10 @@ Format = Literal[
     "python-environment",
 ]
 
-FIELDS = frozenset({"text_field", "id_field", "url_field", "date_field", "meta_fields"})
+FIELDS = frozenset(
+    {"text_field", "prompt_field", "completion_field", "messages_field"}
+    | {"id_field", "url_field", "date_field", "meta_fields"}
+)
 COMMON = frozenset({"name", "format", "validation_fraction", "priority", "code", "clean"})
 OPTIONS: dict[str, frozenset[str]] = {
     "jsonl": FIELDS | {"paths"},
@@ -38,6 +41,7 @@ OPTIONS: dict[str, frozenset[str]] = {
 REQUIRED = {"hf": "dataset", "python-environment": "part"}  # of the others: paths
 
 NonEmpty = Annotated[str, Field(min_length=1)]
+MESSAGE_SEPARATOR = "\n\n"  # between the messages of a conversation, in the text that is stored
 
 
 class SourceConfig(Config):
@@ -56,6 +60,19 @@ class SourceConfig(Config):
     format: Format
     paths: tuple[NonEmpty, ...] = ()  # globs or fsspec URLs; local ones relative to the manifest
     text_field: NonEmpty = "text"
+    prompt_field: NonEmpty | None = Field(
+        default=None,
+        description="With completion_field, instead of text_field: the text is the prompt and the "
+        "completion, of which only the completion is learned.",
+    )
+    completion_field: NonEmpty | None = Field(
+        default=None, description="What is learned; goes with prompt_field."
+    )
+    messages_field: NonEmpty | None = Field(
+        default=None,
+        description="Instead of text_field: a conversation, a list of {role, content}; tokens are "
+        "those of the tokenizer's chat template, and only what the assistant says is learned.",
+    )
     id_field: NonEmpty | None = None
     url_field: NonEmpty | None = None
     date_field: NonEmpty | None = None  # ISO 8601, an epoch number or a time: for `newest`
@@ -99,12 +116,34 @@ class SourceConfig(Config):
             raise ValueError(f"format {self.format!r} needs {required}")
         return self
 
+    @model_validator(mode="after")
+    def _one_kind_of_text(self) -> Self:
+        pair = [name for name in ("prompt_field", "completion_field") if getattr(self, name)]
+        if len(pair) == 1:
+            raise ValueError(
+                f"{pair[0]}: want prompt_field and completion_field together, for what is learned "
+                "is the completion of a prompt"
+            )
+        kinds = [*pair[:1], *(["messages_field"] if self.messages_field else [])]
+        if kinds and "text_field" in self.model_fields_set:
+            kinds.append("text_field")
+        if len(kinds) > 1:
+            raise ValueError(
+                f"{', '.join(kinds)}: want one of text_field, prompt_field with completion_field, "
+                "or messages_field: each makes the whole text"
+            )
+        return self
+
     def clean_over(self, base: CleanConfig) -> CleanConfig:
-        """What is cleaned here: the source's own keys over those of code over the manifest's."""
+        """What is cleaned here: the source's own keys over those of code over the manifest's.
+
+        Where several fields make a text, `html: auto` of the manifest is `never`.
+        """
         own = {} if self.clean is None else self.clean.model_dump(exclude_unset=True)
-        return CleanConfig.model_validate(
-            {**base.model_dump(), **(CODE if self.code else {}), **own}
-        )
+        kind = CODE if self.code else {}
+        if self.is_segmented and base.html == "auto":
+            kind = {**kind, "html": "never"}  # an answer may be about HTML, and keeps its markup
+        return CleanConfig.model_validate({**base.model_dump(), **kind, **own})
 
     @property
     def stored_fields(self) -> tuple[str, ...]:
@@ -113,7 +152,31 @@ class SourceConfig(Config):
         return tuple(dict.fromkeys((*self.meta_fields, *date)))
 
     @property
+    def is_segmented(self) -> bool:
+        """Whether several fields or messages make a text, of which a part is learned."""
+        return self.completion_field is not None or self.messages_field is not None
+
+    @property
+    def separator(self) -> str:
+        """What stands in the text between two of its segments."""
+        return "" if self.messages_field is None else MESSAGE_SEPARATOR
+
+    @property
+    def text_fields(self) -> tuple[str, ...]:
+        """The fields that a row must have: its text is made of them."""
+        if self.messages_field is not None:
+            return (self.messages_field,)
+        if self.prompt_field is not None and self.completion_field is not None:
+            return (self.prompt_field, self.completion_field)
+        return (self.text_field,)
+
+    @property
+    def other_fields(self) -> tuple[str, ...]:
+        """Names of the fields beside the text, each once."""
+        names = (self.id_field, self.url_field, *self.stored_fields)
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of the fields to read, each once, the text first."""
-        extra = (self.id_field, self.url_field, *self.stored_fields)
-        return tuple(dict.fromkeys((self.text_field, *(name for name in extra if name))))
+        return tuple(dict.fromkeys((*self.text_fields, *self.other_fields)))

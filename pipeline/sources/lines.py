@@ -11,6 +11,7 @@ from pipeline.sources.documents import Bad
 from pipeline.sources.files import compression, open_bytes
 from pipeline.sources.protocol import Slice
 from pipeline.sources.schema import RAW_BYTES
+from pipeline.sources.seekable import Frames, frames_of
 
 # pyarrow.json parses 4 MB blocks as fast as larger ones; a batch is about as large.
 BLOCK_BYTES = 4 << 20
@@ -57,6 +58,9 @@ def read_lines(piece: Slice, line_bytes: int, block_bytes: int) -> Iterator[Bloc
     """
     with open_bytes(piece.input) as handle:
         kind = compression(handle)
+        if kind == "zst" and (piece.start or piece.end is not None):
+            yield from _read_frames(handle, piece, line_bytes, block_bytes)
+            return
         offset = _seek_line(handle, piece.start)
         if piece.end is not None and offset >= piece.end:
             return
@@ -69,6 +73,61 @@ def read_lines(piece: Slice, line_bytes: int, block_bytes: int) -> Iterator[Bloc
             yield from cutter.finish()
         except DamagedStream as damage:
             yield from cutter.break_off(damage)
+
+
+def _read_frames(
+    handle: BinaryIO, piece: Slice, line_bytes: int, block_bytes: int
+) -> Iterator[Block | Bad]:
+    """The lines that start in a slice of a seekable zstd file, damage in it as one Bad.
+
+    The slice begins one byte behind a frame's first, so that no frame before it is needed to know
+    whether a line starts there: the line that starts with the frame is the previous slice's.
+    """
+    frames = frames_of(handle, piece.start, piece.end)
+    position = 0 if frames is None else frames.first.offset
+    handle.seek(0)
+    stream = chunks(handle, "zst") if frames is None else frames.chunks()
+    cutter: _Cutter | None = None
+    try:
+        for chunk in stream:
+            skipped = 0
+            if cutter is None:
+                newline = chunk.find(b"\n", max(0, piece.start - 1 - position))
+                if piece.start and newline < 0:
+                    position += len(chunk)
+                    continue
+                skipped = newline + 1 if piece.start else 0
+                position += skipped
+                if piece.end is not None and position >= piece.end:
+                    return
+                cutter = _Cutter(position, piece.end, line_bytes, block_bytes)
+            yield from cutter.add(chunk[skipped:])
+            if cutter.done:
+                return
+        if cutter is not None:
+            yield from cutter.finish()
+    except DamagedStream as damage:
+        cutter = cutter or _Cutter(position, piece.end, line_bytes, block_bytes)
+        yield from cutter.break_off(damage)
+        if frames is not None and not frames.has_passed and piece.end is not None:
+            yield from _after_damage(frames, piece.end - 1, damage)
+
+
+def _after_damage(frames: Frames, offset: int, damage: DamagedStream) -> Iterator[Bad]:
+    """What a broken slice would have read of the next one, which begins with the line after it.
+
+    It may be the end of a line of the damaged part, so it is none by itself.
+    """
+    raw = b""
+    try:
+        for chunk in frames.following():
+            raw += chunk.partition(b"\n")[0]
+            if b"\n" in chunk or len(raw) > RAW_BYTES:
+                break
+    except DamagedStream:
+        pass  # the next slice says so
+    if raw:
+        yield Bad(offset, damage.reason, f"behind the damage: {damage.detail}", raw[:RAW_BYTES])
 
 
 def _seek_line(handle: BinaryIO, start: int) -> int:

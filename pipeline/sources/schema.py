@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from pipeline.segments import COLUMN as SEGMENTS_COLUMN
+from pipeline.segments import SEGMENTS
+
 DOCUMENT = pa.schema(
     [
         pa.field("id", pa.string()),  # of the source's id_field, or "<source_path>#<source_row>"
@@ -17,11 +20,19 @@ DOCUMENT = pa.schema(
     ]
 )
 
+
+def document_schema(*, segmented: bool) -> pa.Schema:
+    """DOCUMENT, and after it, where several fields make a text, the column `segments`."""
+    field = pa.field(SEGMENTS_COLUMN, SEGMENTS, nullable=False)
+    return DOCUMENT.append(field) if segmented else DOCUMENT
+
+
 QUARANTINE = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),
         pa.field("source_path", pa.string(), nullable=False),
         pa.field("source_row", pa.int64(), nullable=False),
+        pa.field("stage", pa.string(), nullable=False),  # where it fell: `READ` or `CLEAN`
         pa.field("reason", pa.string(), nullable=False),  # a code: see `REASONS`
         pa.field("detail", pa.string(), nullable=False),  # one sentence for a person
         pa.field(
@@ -38,6 +49,7 @@ SKIPPED = pa.schema(
     ]
 )
 
+READ, CLEAN = "read", "clean"
 RAW_BYTES = 1 << 20
 
 REASONS = {
@@ -47,11 +59,17 @@ REASONS = {
     "missing_field": "no such field in the row",
     "wrong_type": "the field is not a string",
     "null_text": "the text is null",
+    "bad_messages": "no conversation with an answer to learn: a message without role or content, "
+    "one that calls a tool, or none of the role assistant",
+    "template_refuses": "a conversation that the tokenizer's chat template refuses: its roles do "
+    "not alternate, for one",
     "no_charset": "bytes that are text in no charset that is declared or can be detected",
     "html_too_complex": "an HTML page that no parser gets through in time linear in its bytes",
+    "completion_empty": "an answer to be learned of which cleaning leaves nothing",
     "too_large": "the document is over limits.max_document_bytes",
     "truncated": "the file ends in the middle of its compressed or binary data",
     "corrupt": "the file is damaged: what follows cannot be read",
+    "expands_too_far": "a few compressed bytes make so many that the file looks like a bomb",
     "unreadable": "the file cannot be opened as its format",
     "empty_file": "the file has no bytes",
 }
@@ -60,6 +78,8 @@ REASONS = {
 def skipped_rows(path: str, counts: Mapping[str, int]) -> pa.RecordBatch:
     """A SKIPPED batch of how many records of one file were skipped for which reason."""
     columns = [[path] * len(counts), list(counts), list(counts.values())]
+    if not counts:  # without a list: `pa.array` of one imports pandas, 0.4 s
+        return pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in SKIPPED], schema=SKIPPED)
     arrays = [pa.array(column, f.type) for column, f in zip(columns, SKIPPED, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=SKIPPED)
 

@@ -10,7 +10,7 @@ from pipeline.sources.compression import DamagedStream, chunks
 from pipeline.sources.documents import Bad, Builder
 from pipeline.sources.file_reader import FileReader
 from pipeline.sources.files import compression, open_bytes
-from pipeline.sources.jsonl import is_plain, split_bytes
+from pipeline.sources.jsonl import is_splittable, split_bytes
 from pipeline.sources.lines import BLOCK_BYTES, BOM, Block, line_bounds, read_lines
 from pipeline.sources.protocol import SPLIT_BYTES, Input, Slice
 from pipeline.sources.schema import RAW_BYTES, Rows
@@ -26,7 +26,7 @@ class TextReader(FileReader):
     block_bytes: int = BLOCK_BYTES
 
     def is_splittable(self, item: Input) -> bool:
-        return self.source.per == "line" and is_plain(item)
+        return self.source.per == "line" and is_splittable(item, self.split_bytes)
 
     def split(self, item: Input) -> list[Slice]:
         per_line = self.source.per == "line"

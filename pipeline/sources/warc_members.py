@@ -11,10 +11,10 @@ members longer than that is no content of another member.
 
 import zlib
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from pipeline.sources.compression import CHUNK_BYTES, DamagedStream
+from pipeline.sources.compression import CHUNK_BYTES, DamagedStream, check_expansion
 from pipeline.sources.documents import Bad
 from pipeline.sources.http_message import END_OF_HEAD, parse_headers
 from pipeline.sources.warc_records import MAX_HEAD_BYTES, VERSION, Pull, Record, cut_records
@@ -58,14 +58,34 @@ class Window:
 
 
 @dataclass
+class Given:
+    """What the members of a slice have given so far; of each alone too little to be a bomb."""
+
+    start: int  # of the slice
+    num_bytes: int = 0
+    is_spent: bool = False  # nothing more is handed out
+
+    def add(self, num_bytes: int, position: int) -> None:
+        """Raises DamagedStream where it is too much for what is stored up to this position."""
+        self.num_bytes += num_bytes
+        try:
+            check_expansion(self.num_bytes, position - self.start, "the gz data")
+        except DamagedStream:
+            self.is_spent = True
+            raise
+
+
+@dataclass
 class Member:
     """One gzip member: chunks of its content, then where the next one begins."""
 
     window: Window
     position: int  # of the next stored byte; after the last chunk, of what follows the member
+    given: Given = field(default_factory=lambda: Given(0))
 
     def chunks(self) -> Iterator[bytes]:
-        """Raises DamagedStream where it ends too early, or its content or checksum is wrong."""
+        """Raises DamagedStream where it ends too early, or its content or checksum is wrong, or
+        where it expands too far."""
         stream = zlib.decompressobj(wbits=31)
         num_bytes = 0
         while not stream.eof:
@@ -79,6 +99,7 @@ class Member:
                 raise DamagedStream("corrupt", detail) from exc
             self.position += len(data) - len(stream.unused_data or stream.unconsumed_tail)
             num_bytes += len(output)
+            self.given.add(len(output), self.position)
             if output:
                 yield output
 
@@ -102,16 +123,19 @@ def member_records(
 ) -> Iterator[Record | Bad]:
     """The records of the members that begin in `[start, end)`; a damaged member is one Bad."""
     window, position = Window(handle), start
-    allowance = FREE_BYTES - BYTES_PER_BYTE * start
+    allowance, given = FREE_BYTES - BYTES_PER_BYTE * start, Given(start)
     while (end is None or position < end) and (head := window.at(position, len(MAGIC))):
         if head[0] == 0:  # padding, as gzip allows
             position += len(head) - len(bytes(head).lstrip(b"\0"))
             continue
-        member = Member(window, position)
+        member = Member(window, position, given)
         bad = yield from _records_of(member, position, max_block_bytes)
         if bad is None:
             position = member.position
             continue
+        if given.is_spent:
+            yield bad
+            return
         allowance -= member.position - position
         is_cheap = allowance + BYTES_PER_BYTE * member.position >= 0
         after = position + 1 if is_cheap else max(position + 1, member.position)
