@@ -9,6 +9,7 @@ Times are of this machine, now: compare only what one run prints.
 """
 
 import argparse
+import math
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +18,9 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import clean, prepare, signatures, stream
+from benchmarks import clean, packing, prepare, signatures, stream
 from benchmarks.pii import speed as pii
+from benchmarks.shards import rows as shards
 
 MODEL = Path("models/smollm2").resolve()
 PII_PEER_MEGABYTES, PII_ROUNDS = 2.0, 3  # Presidio does 1 MB/s
@@ -85,11 +87,38 @@ def _pii(options: argparse.Namespace) -> Iterator[Row]:
     yield from rows
 
 
+def _packing(options: argparse.Namespace) -> Iterator[Row]:
+    lengths = packing.lengths_of(signatures.texts(options.corpus, math.inf), MODEL)
+    found = {packed.strategy: packed for packed in packing.pack(lengths)}
+    fifth = found["concat"].num_truncated / 5
+    targets = {"best_fit": (">= 99.5 %", f"<= {fifth:,.0f}, a fifth of concat's")}
+    for name, packed in found.items():
+        full, truncated = targets.get(name, ("", ""))
+        label = f"packing, {len(lengths):,} documents at T={packing.SEQUENCE_TOKENS}: {name}"
+        yield label, f"{packed.utilisation:.3%} of the places used", full
+        yield "  documents truncated", f"{packed.num_truncated:,}", truncated
+    before = 0.0
+    for num_documents, seconds in packing.seconds(lengths).items():
+        label = f"  best_fit plan of {num_documents:,} documents"
+        times = f", {seconds / before:.1f}x the time before" if before else ""
+        each = f"{seconds / num_documents * 1e9:.0f} ns each"
+        yield label, f"{seconds * 1e3:,.0f} ms, {each}{times}", "O(n log n)"
+        before = seconds
+
+
+def _shards(options: argparse.Namespace) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (options.work or Path(temporary)) / "shards"
+        yield from shards.rows(folder, options.corpus, MODEL)
+
+
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "signatures": _signatures,
     "stream": _stream,
     "clean": _clean,
     "pii": _pii,
+    "packing": _packing,
+    "shards": _shards,
     "prepare": _prepare,
 }
 

@@ -16,8 +16,8 @@ MAX_BYTES = 64_000_000
 NUM_ROUNDS = 3
 
 
-def texts(corpus: Path | None) -> list[pa.StringArray]:
-    """Batches of about 1,000 real documents, `MAX_BYTES` together."""
+def texts(corpus: Path | None, max_bytes: float = MAX_BYTES) -> list[pa.StringArray]:
+    """Batches of about 1,000 real documents, `max_bytes` together."""
     if corpus is None:
         source = SourceConfig(name="code", format="python-environment", part="stdlib")
     else:
@@ -25,11 +25,13 @@ def texts(corpus: Path | None) -> list[pa.StringArray]:
         source = SourceConfig(name="kit", format="jsonl", paths=paths)
     reader = open_reader(source, Path(sysconfig.get_path("stdlib")), 10_000_000)
     batches: list[pa.StringArray] = []
+    num_bytes = 0
     for item in reader.inputs():
         for piece in reader.split(item):
             for rows in reader.read(piece):
                 batches.append(rows.documents["text"])
-                if sum(batch.nbytes for batch in batches) > MAX_BYTES:
+                num_bytes += batches[-1].nbytes
+                if num_bytes > max_bytes:
                     return batches
     return batches
 
