@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,14 @@ from rich.console import Console
 
 from filters.errors import FilterError, FilterLoadError
 from pipeline.calibration.command import add_calibrate
-from pipeline.errors import PrepareError, WorkerError
+from pipeline.erasing.command import add_erase
+from pipeline.errors import PrepareError, UsageError, WorkerError
 from pipeline.explaining.command import add_duplicates, add_explain
+from pipeline.formats.command import add_export, add_import
 from pipeline.index.command import add_index
 from pipeline.ngrams.command import add_fit_lm
+from pipeline.quarantine.command import add_quarantine
+from pipeline.tracing.command import add_trace
 
 PLAIN_WIDTH = 100  # of tables in a file or a pipe: the longest rule in one line
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -43,6 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = "; --debug shows where" if isinstance(error, WorkerError) else ""
         print(f"prepare: {error}{hint}", file=sys.stderr)
         return 2 if isinstance(error, ValueError | FilterLoadError) else 1
+    except OSError as error:
+        if options.debug:
+            raise
+        # Neither a reader nor a writer has named it: a pipe, a folder that is gone.
+        where = f"{error.filename}: " if error.filename else ""
+        why = error.strerror or str(error)
+        print(
+            f"prepare: {where}{why}; mend that and run it again; --debug shows where",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print("prepare: interrupted; run it again to go on where it stopped", file=sys.stderr)
         return 130
@@ -69,12 +85,24 @@ def build_parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--pii", action="store_true", help="also look for PII again, of the kinds in the manifest"
     )
+    verify.add_argument(
+        "--ids",
+        type=Path,
+        metavar="FILE",
+        help="also that no document has one of these names, which are those of `erase`",
+    )
+    verify.add_argument("--source", metavar="S", help="with --ids: as it was given to `erase`")
     verify.set_defaults(command=_verify)
     add_fit_lm(commands, _num_bytes)
     add_calibrate(commands, _console)
     add_explain(commands, _console)
+    add_trace(commands, _console)
     add_duplicates(commands, _console)
     add_index(commands, _console)
+    add_quarantine(commands, _console, _add_machine, _perform)
+    add_erase(commands, _console)
+    add_export(commands, _console)
+    add_import(commands, _console)
     filters = commands.add_parser("filters", help="list the filters, or document one")
     filters.add_argument("name", nargs="?", metavar="NAME")
     filters.add_argument(
@@ -99,6 +127,17 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="override a value of the manifest, such as filters.0.min_score=0.8; paths are "
         "relative to the manifest's folder",
+    )
+    parser.add_argument(
+        "--refresh",
+        action="store_true",
+        help="inputs of a finished output may have changed, come or gone: redo what depends on "
+        "them (without it they are named, exit code 2)",
+    )
+    parser.add_argument(
+        "--mend",
+        action="store_true",
+        help="read every file of the output first, and make again what is not as it was written",
     )
     parser.set_defaults(command=_run)
 
@@ -147,12 +186,21 @@ def _num_bytes(text: str) -> int:
 def _run(options: argparse.Namespace) -> int:
     from pipeline.manifest import load_manifest
     from pipeline.plan import Plan
-    from pipeline.run import run
+    from pipeline.report.terminal import print_outcome
+    from pipeline.seal import finished_before
 
     manifest = load_manifest(options.manifest, options.overrides)
     base = options.manifest.resolve().parent
     plan = Plan(manifest, base, (base / manifest.output).resolve())
-    return _prepare(options, plan, run)
+    if not options.mend and (outcome := finished_before(plan)) is not None:
+        print_outcome(outcome, plan.out, _console())
+        return 0
+    from pipeline.run import run
+
+    def work(context: Any) -> Any:
+        return run(replace(context, mend=options.mend))
+
+    return _prepare(options, plan, work, None if options.refresh else frozenset())
 
 
 def _refilter(options: argparse.Namespace) -> int:
@@ -161,12 +209,30 @@ def _refilter(options: argparse.Namespace) -> int:
     return _prepare(options, finished_plan(options.out, options.overrides), refilter)
 
 
-def _prepare(options: argparse.Namespace, plan: Any, work: Callable[[Any], Any]) -> int:
-    """Run `work` on the runner that the options name, and print what came of it."""
+def _prepare(
+    options: argparse.Namespace,
+    plan: Any,
+    work: Callable[[Any], Any],
+    may_change: frozenset[Any] | None = None,
+) -> int:
+    """Run `work` and print what came of it."""
+    from pipeline.report.terminal import print_outcome
+
+    outcome = _perform(options, plan, work, may_change)
+    print_outcome(outcome, plan.out, _console())
+    return 0
+
+
+def _perform(
+    options: argparse.Namespace,
+    plan: Any,
+    work: Callable[[Any], Any],
+    may_change: frozenset[Any] | None = None,
+) -> Any:
+    """Run `work` on the runner that the options name."""
     # Beam takes 1.1 s and 170 MB to import: `prepare --help` must not wait for it.
     from pipeline.graph.runner import BeamRunner, EmbeddedRunner, check_beam_arguments, quiet
     from pipeline.progress import TerminalProgress
-    from pipeline.report.terminal import print_outcome
     from pipeline.stage import Context
 
     quiet()
@@ -174,12 +240,10 @@ def _prepare(options: argparse.Namespace, plan: Any, work: Callable[[Any], Any])
     if options.beam_arguments:
         for unknown in check_beam_arguments(options.beam_arguments):
             print(f"prepare: Beam ignores {unknown}, unless its runner knows it", file=sys.stderr)
-        outcome = work(Context(plan, BeamRunner(options.beam_arguments), reporter, options.memory))
-    else:
-        with EmbeddedRunner(options.workers) as runner:
-            outcome = work(Context(plan, runner, reporter, options.memory))
-    print_outcome(outcome, plan.out, _console())
-    return 0
+        beam = BeamRunner(options.beam_arguments)
+        return work(Context(plan, beam, reporter, options.memory, may_change))
+    with EmbeddedRunner(options.workers) as runner:
+        return work(Context(plan, runner, reporter, options.memory, may_change))
 
 
 def _console() -> Console:
@@ -187,18 +251,41 @@ def _console() -> Console:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from pipeline.formats.check import is_imported
+    from pipeline.index.deletion import read_ids
     from pipeline.verify import faults
 
+    if options.source is not None and options.ids is None:
+        raise UsageError("--source: got it without --ids, and all else is checked of every source")
+    ids = [] if options.ids is None else read_ids(options.ids).to_pylist()
     with Console(stderr=True).status(f"Reading all of {options.out} again ..."):
-        found = list(faults(options.out, pii=options.pii))
+        found = list(faults(options.out, pii=options.pii, ids=ids, source=options.source))
     for fault in found:
         print(f"fault: {fault}", file=sys.stderr)
     if found:
-        print(f"{options.out}: {len(found)} faults", file=sys.stderr)
+        how = (
+            ""
+            if is_imported(options.out)
+            else "; `prepare run --mend` with its manifest makes again what is damaged"
+        )
+        print(f"{options.out}: {len(found)} faults{how}", file=sys.stderr)
         return 1
     clean = "; no PII is left of the kinds in the manifest" if options.pii else ""
-    print(f"{options.out}: complete; every hash, key and count holds{clean}")
+    absent = _absent(options, ids) if ids else ""
+    print(f"{options.out}: complete; every hash, key and count holds{clean}{absent}")
     return 0
+
+
+def _absent(options: argparse.Namespace, ids: Sequence[str]) -> str:
+    """What can be said of names that nothing has."""
+    from pipeline.erasing.absence import num_erased
+
+    names = set(ids)
+    number = num_erased(options.out, ids, options.source)
+    told = f"; nothing has one of the {len(names):,} names of {options.ids}: {number:,} were erased"
+    if number < len(names):
+        told += f", {len(names) - number:,} are unknown here, so look whether they are spelt right"
+    return told
 
 
 def _schema(_: argparse.Namespace) -> int:

@@ -37,12 +37,12 @@ from pipeline.graph.each import EachItem
 from pipeline.graph.verify_pairs import VerifyItem, read_verified, take_column, verify_file
 from pipeline.indexing import index_identity, remove_indexed
 from pipeline.plan import Plan, RefineItem
-from pipeline.records import Record, code_fingerprint, fingerprint
+from pipeline.records import MadeOf, Record, code_fingerprint, fingerprint
 from pipeline.refined import refined_paths
 from pipeline.removal_table import write_removals
 from pipeline.removals import ROW_BITS
 from pipeline.splits import validation_mask
-from pipeline.stage import Context, run_stage
+from pipeline.stage import Context, run_stage, tell_why
 
 MAX_ROUNDS = 5
 # Of memory per row of the shuffle: 32 bytes of columns, Beam's encoded copies of them, the sort.
@@ -72,14 +72,16 @@ def deduplicate(
 ) -> Record:
     """Find and verify duplicates among the kept documents; the record of the removal table."""
     plan, started = context.plan, time.monotonic()
-    key = _dedup_fingerprint(context, items)
+    made_of = _made_of(context, items)
+    key = made_of.fingerprint
     store = plan.records("deduplicate")
     done = store.load(key)
     context.count("deduplicate", 1, int(done is None))
+    folder = f"dedup/{key}"
+    _write_file_list(context, items, plan.out / folder)  # of which no record tells
     if done is not None:
         return done
-    folder = f"dedup/{key}"
-    _write_file_list(context, items, plan.out / folder)
+    tell_why(context, "deduplicate", [key], {key: made_of})
     num_ranges = _num_ranges(context, refined)
     indexed = remove_indexed(context, items, folder, num_ranges)
     rounds = _run_rounds(context, items, folder, num_ranges)
@@ -91,25 +93,28 @@ def deduplicate(
         "num_rounds": rounds.num_rounds,
         "num_unresolved": rounds.num_unresolved,
     }
-    record = store.commit(key, {"removals": table}, counts, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    record = store.commit(key, {"removals": table}, counts, seconds, made_of)
     for path in [*(plan.out / folder).glob("round-*"), plan.out / folder / "indexed"]:
         shutil.rmtree(path, ignore_errors=True)
     return record
 
 
-def _dedup_fingerprint(context: Context, items: Sequence[RefineItem]) -> str:
-    """Of the documents, the config and the split, which decides what validation must not see."""
+def _made_of(context: Context, items: Sequence[RefineItem]) -> MadeOf:
+    """The documents, the config and the split, which decides what validation must not see."""
     manifest = context.plan.manifest
-    return fingerprint(
-        [item.fingerprint for item in items],
+    contents = fingerprint([item.fingerprint for item in items], index_identity(context.plan))
+    config = fingerprint(
         {source.name: source.validation_fraction for source in manifest.sources},
         manifest.dedup.model_dump(mode="json", exclude={"index"}),
-        index_identity(context.plan),
+    )
+    code = fingerprint(
         code_fingerprint("pipeline/dedup", "pipeline/deduplication.py", "pipeline/splits.py")
         + code_fingerprint("pipeline/graph/deduplicate.py", "pipeline/graph/verify_pairs.py")
         + code_fingerprint("pipeline/graph/hash_rows.py")
         + code_fingerprint("pipeline/removal_table.py", "pipeline/removals.py"),
     )
+    return MadeOf(contents, config, code)
 
 
 def _write_file_list(context: Context, items: Sequence[RefineItem], folder: Path) -> None:
@@ -118,8 +123,18 @@ def _write_file_list(context: Context, items: Sequence[RefineItem], folder: Path
     paths = [refined_paths(Path(), item.source, item.fingerprint) for item in items]
     columns = {kind: [path[kind].as_posix() for path in paths] for kind in ("kept", "signatures")}
     types = pa.schema([(name, pa.string()) for name in columns])
-    with arrow_writer(out / folder / "files.arrow", types) as writer:
-        writer.write_table(pa.table(columns, schema=types))
+    table, path = pa.table(columns, schema=types), out / folder / "files.arrow"
+    if not _holds(path, table):
+        with arrow_writer(path, types) as writer:
+            writer.write_table(table)
+
+
+def _holds(path: Path, table: pa.Table) -> bool:
+    try:
+        with pa.memory_map(str(path)) as source:
+            return bool(pa.ipc.open_file(source).read_all().equals(table))
+    except (OSError, pa.ArrowInvalid):  # gone, or damaged
+        return False
 
 
 def _run_rounds(

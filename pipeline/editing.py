@@ -30,7 +30,7 @@ from pipeline.graph.edits import (
 )
 from pipeline.plan import ITEM_BYTES, EditTable, Plan, TextItem
 from pipeline.records import Record, code_fingerprint, fingerprint
-from pipeline.stage import Context, run_stage
+from pipeline.stage import Context, run_stage, tell_why
 
 STAGE = "edits"
 SCANNING = ("scan", "repeats")
@@ -52,6 +52,7 @@ def edit(context: Context, items: Sequence[TextItem]) -> None:
     context.plan = with_known_table(context.plan, items)
     context.count(STAGE, 1, int(context.plan.edits is None))
     if context.plan.edits is None:
+        tell_why(context, STAGE, [_table_fingerprint(context.plan, items)])
         record = _make_table(context, config, items)
         context.plan = replace(context.plan, edits=_table(record))
 

@@ -5,6 +5,7 @@
     ├── LedgerError                 rows read != kept + dropped + quarantined
     ├── WorkerError                 a worker process died again and again on one item
     ├── ShardError                  a shard directory is missing, incomplete or damaged
+    ├── OutputError                 the output cannot be written: a full disk, a read-only folder
     └── UsageError (ValueError)     the command or its input is wrong: exit code 2
         ├── ManifestError           the manifest: line, field, what was got, what is wanted
         └── SourceError             a path, format or field of a source
@@ -30,7 +31,11 @@ class WorkerError(PrepareError):
 
 
 class ShardError(PrepareError):
-    """A shard directory is missing, incomplete or damaged."""
+    """A shard directory is missing, incomplete or damaged, or names files that are not in it."""
+
+
+class OutputError(PrepareError):
+    """A file of the output cannot be written: a full disk, a limit, a read-only folder."""
 
 
 class UsageError(PrepareError, ValueError):

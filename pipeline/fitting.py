@@ -9,7 +9,7 @@ several such filters, one after the other: each sees the documents that those be
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,8 +24,8 @@ from pipeline.graph.refine import refine_item
 from pipeline.plan import Fit, Plan, RefineItem
 from pipeline.records import Record, code_fingerprint, fingerprint
 from pipeline.refined import RowReader
-from pipeline.reuse import measured_before, reusing
-from pipeline.stage import Context, run_stage
+from pipeline.reuse import Measured, measured_before, reusing
+from pipeline.stage import Context, run_stage, tell_why
 
 STAGE = "fit"
 
@@ -50,15 +50,37 @@ def refine_all(
 
 def refine(context: Context, items: Items) -> dict[str, Record]:
     """The records of these items; what was measured before is filtered again."""
-    items = reusing(items, measured_before(context.plan.records("refine")))
+    items = reusing(items, measured_so_far(context))
+    again = {
+        item.fingerprint
+        for item in items
+        if item.measured in context.again and item.fingerprint not in context.read_again
+    }
     transform = EachItem(refine_item, plan=context.plan)
-    return run_stage(context, "refine", transform, items, label=_label(context.plan, items))
+    label = _label(context.plan, items, again)
+    records = run_stage(
+        context,
+        "refine",
+        transform,
+        items,
+        label=label,
+        made_of=lambda item: item.made_of,
+        again=again,
+    )
+    context.read_again |= again
+    return records
 
 
-def _label(plan: Plan, items: Items) -> str:
+def measured_so_far(context: Context) -> Measured:
+    """What was measured before and holds: not what is to be read again, until it was."""
+    store = context.plan.records("refine")
+    return measured_before(store, but=context.again, unless=context.read_again)
+
+
+def _label(plan: Plan, items: Items, again: Collection[str]) -> str:
     """What a person sees: whether anything is read."""
     store = plan.records("refine")
-    missing = [item for item in items if store.load(item.fingerprint) is None]
+    missing = [i for i in items if i.fingerprint in again or store.load(i.fingerprint) is None]
     return "refine" if any(item.measured_by is None for item in missing) else "refilter"
 
 
@@ -86,6 +108,7 @@ def _fits(context: Context, places: Mapping[str, int], items: Items) -> list[Fit
     found = {source: store.read(key) for source, key in keys.items()}
     records = {source: record for source, record in found.items() if record is not None}
     missing = [source for source in places if source not in records]
+    tell_why(context, STAGE, [keys[source] for source in missing])
     refined = refine(context, [item for s in missing for item in own[s]]) if missing else {}
     for source in missing:
         started = time.monotonic()

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pipeline.dedup.index_config import IndexConfig
 from pipeline.errors import UsageError
-from pipeline.files import atomic
+from pipeline.files import LOCK_NAME, atomic
 from pipeline.graph.deduplicate import INDEXED_NAME
 from pipeline.graph.each import EachItem
 from pipeline.graph.index_parts import IndexPartItem, source_names, write_index_part
@@ -31,6 +31,7 @@ from pipeline.index.segments import (
     content_fingerprint,
     deleted_again,
     earlier,
+    protect,
     publish,
     read,
     read_segment,
@@ -40,7 +41,7 @@ from pipeline.plan import Plan, RefineItem
 from pipeline.records import Record, code_fingerprint, fingerprint
 from pipeline.refined import refined_paths
 from pipeline.removals import REMOVALS
-from pipeline.stage import LOCK_NAME, Context, locked, run_stage
+from pipeline.stage import Context, locked, run_stage
 
 STAGES = ("look_up", "verify_indexed", "index")
 PARTITION_ROWS = 1 << 23  # of a file of buckets: 100 MB, and 0.4 GB to sort them
@@ -77,6 +78,7 @@ def opened(plan: Plan) -> Iterator[None]:
     _check_place(plan, config)
     index, name = _place(plan, config)
     with locked(index):
+        protect(index)
         _check_is_own(plan, name, segments(index))
         for segment in earlier(index, name):
             check_parameters(plan.manifest.dedup, segment)

@@ -2,6 +2,9 @@
 
 Built from the work items' own records, because a runner that retries or skips distorts its own
 counters. Documents: read = quarantined + dropped by each rule + removed as duplicates + packed.
+
+Each item balances before its record is written: `refine` rows, `tokenise` documents, `pack` tokens.
+Each source balances before anything is packed. `prepare verify` adds both up again.
 """
 
 from collections import Counter
@@ -35,6 +38,7 @@ class SourceLedger:
     num_packed: int = 0
     num_packed_bytes: int = 0
     strata: Counter[str] = field(default_factory=Counter)  # of what is packed; empty: not parted
+    num_erased: int = 0  # rows of which nothing is left but a count; all above count them, too
     num_tokens: int = 0
     num_tokenizer_fallbacks: int = 0
 
@@ -87,6 +91,43 @@ class SourceLedger:
         return None
 
 
+def refine_imbalance(counts: Mapping[str, Any]) -> str | None:
+    """One sentence where an item of `refine` lost a row or has one too many, or None."""
+    kept, read = counts["num_kept"], counts["num_read"]
+    dropped, quarantined = sum(counts["dropped"].values()), sum(counts["quarantined"].values())
+    if read == kept + dropped + quarantined:
+        return None
+    return (
+        f"read {read:,} rows, but kept {kept:,} + dropped {dropped:,} + quarantined "
+        f"{quarantined:,} = {kept + dropped + quarantined:,}"
+    )
+
+
+def tokenise_imbalance(counts: Mapping[str, Any], num_kept: int) -> str | None:
+    """One sentence where not every kept document of an item is removed or tokenised, or None."""
+    packed, removed = counts["num_documents"], sum(counts["removed"].values())
+    if num_kept == packed + removed:
+        return None
+    return (
+        f"kept {num_kept:,} documents, but tokenised {packed:,} + removed {removed:,} = "
+        f"{packed + removed:,}"
+    )
+
+
+def pack_imbalance(counts: Mapping[str, Any]) -> str | None:
+    """One sentence where the rows of a part hold other than the tokens that went in, or None."""
+    before, after = counts["num_tokens_read"], counts["num_tokens"]
+    if before == after:
+        return None
+    return f"read {before:,} tokens, but its rows hold {after:,}"
+
+
+def check_item(problem: str | None, where: str) -> None:
+    """Raise `LedgerError` where an item does not balance; its record is not written then."""
+    if problem:
+        raise LedgerError(f"{where}: {problem}; this is a bug of headwater, please report it")
+
+
 Ledger = dict[str, SourceLedger]
 
 
@@ -113,8 +154,8 @@ def check_quarantine(ledger: Ledger, max_fraction: float) -> None:
     why = ", ".join(f"{reason} {number:,}" for reason, number in _most(reasons))
     raise QuarantineError(
         f"{num_bad:,} of {num_read:,} rows ({num_bad / num_read:.2%}) were quarantined, the "
-        f"manifest allows {max_fraction:.2%}: {why}; most in {worst}. Look at the files "
-        "refined/*/*.quarantined.arrow of the output, then mend the input or raise "
+        f"manifest allows {max_fraction:.2%}: {why}; most in {worst}. `prepare quarantine` with "
+        "the output shows them and, when the input is mended, tries them again (--retry); or raise "
         "limits.max_quarantined_fraction"
     )
 
@@ -126,10 +167,7 @@ def _most(counter: Counter[str]) -> list[tuple[str, int]]:
 def check_balance(ledger: Ledger) -> None:
     """Raise `LedgerError` unless every sum of every source meets."""
     for source, entry in ledger.items():
-        if problem := entry.imbalance():
-            raise LedgerError(
-                f"source {source}: {problem}; this is a bug of headwater, please report it"
-            )
+        check_item(entry.imbalance(), f"source {source}")
 
 
 def to_json(ledger: Ledger) -> dict[str, Any]:

@@ -16,13 +16,14 @@ from pydantic import (
     model_validator,
 )
 
+from filters.protocol import edits
 from filters.registry import create
 from pipeline.configfile import Config, load
 from pipeline.decontamination.config import EvaluationSet
 from pipeline.dedup.config import DedupConfig
 from pipeline.edits.config import EditsConfig
 from pipeline.errors import ManifestError
-from pipeline.sources.config import SourceConfig
+from pipeline.sources.config import COMMON, OPTIONS, SourceConfig
 from pipeline.strata import StrataConfig
 from pipeline.text.clean import CleanConfig
 from pipeline.text.pii.config import PiiConfig
@@ -118,6 +119,31 @@ class Manifest(Config):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _segments_are_not_edited(self) -> Self:
+        """Nothing says which author is left of a text out of whose middle something is cut."""
+        for source in (source for source in self.sources if source.is_segmented):
+            names = " and ".join(source.text_fields)
+            why = f"source {source.name!r} learns only a part of its texts ({names}), and"
+            if self.edits is not None:
+                raise ValueError(
+                    f"edits: {why} what repeats cannot be cut out of those; leave `edits` out, or "
+                    "prepare the source by a manifest of its own: `train` takes several --shards"
+                )
+            for number, spec in enumerate(self.filters):
+                own = spec.get(SOURCES_KEY) is None or source.name in spec[SOURCES_KEY]
+                if own and edits(create(plugin_spec(spec))[1]):
+                    raise ValueError(
+                        f"filters.{number}: {why} {spec['use']} edits texts; name the other "
+                        f"sources in its `sources`, or choose parameters that edit nothing"
+                    )
+            for one in self.decontaminate:
+                if one.action == "cut":
+                    raise ValueError(
+                        f"decontaminate: {why} {one.name!r} cuts; want action drop or report"
+                    )
+        return self
+
     @field_validator("strata")
     @classmethod
     def _strata_name_sources(
@@ -159,6 +185,17 @@ class Manifest(Config):
             for spec in self.filters
             if spec.get(SOURCES_KEY) is None or source in spec[SOURCES_KEY]
         ]
+
+
+def manifest_values(manifest: Manifest) -> dict[str, Any]:
+    """All that a manifest says, defaults included, as it could have been written."""
+    values = manifest.model_dump(mode="json")
+    for source in values["sources"]:
+        for name in source.keys() - OPTIONS[source["format"]] - COMMON:
+            del source[name]  # an option of another format
+        if source.get("completion_field") or source.get("messages_field"):
+            del source["text_field"]  # of which these are the other kinds
+    return values
 
 
 def manifest_schema() -> dict[str, Any]:

@@ -16,11 +16,12 @@ from pipeline.files import remove_empty_folders
 from pipeline.graph.each import EachItem
 from pipeline.graph.pack import Documents, PackItem, TokeniseItem, pack_item, tokenise_item
 from pipeline.plan import Plan, RefineItem
-from pipeline.records import Record, code_fingerprint, fingerprint
+from pipeline.records import MadeOf, Record, code_fingerprint, fingerprint, made_hash
 from pipeline.removals import ROW_BITS
 from pipeline.shards import INDEX_NAME, SPLITS, Shard, ShardIndex, TokenizerIdentity, write_index
-from pipeline.stage import Context, run_stage
+from pipeline.stage import Context, run_stage, tell_why
 from pipeline.stratifying import Stratified, stratum_documents
+from pipeline.tokens.chat import read_template
 from pipeline.tokens.token_file import span_lengths
 
 
@@ -34,9 +35,8 @@ def tokenise(
     """Token files of all refined files, in their order."""
     plan = context.plan
     work = _tokenise_items(plan, items, refined, removal_record, identity)
-    records = run_stage(
-        context, "tokenise", EachItem(tokenise_item, plan=plan, identity=identity), work
-    )
+    transform = EachItem(tokenise_item, plan=plan, identity=identity)
+    records = run_stage(context, "tokenise", transform, work, made_of=lambda item: item.made_of)
     return [(item, records[item.fingerprint]) for item in work]
 
 
@@ -47,10 +47,10 @@ def _tokenise_items(
     removal_record: Record,
     identity: TokenizerIdentity,
 ) -> list[TokeniseItem]:
-    settings = fingerprint(
-        identity.fingerprint,
-        plan.manifest.tokenizer.model_dump(mode="json"),
+    config = plan.manifest.tokenizer.model_dump(mode="json")
+    code = fingerprint(
         code_fingerprint("pipeline/tokens", "pipeline/graph/pack.py", "pipeline/splits.py"),
+        code_fingerprint("pipeline/segments.py"),
     )
     path = removal_record["outputs"]["removals"]["path"]
     table = _removal_table(plan, path)
@@ -61,15 +61,35 @@ def _tokenise_items(
     work = []
     for number, item in enumerate(items):
         first, last = int(bounds[number]), int(bounds[number + 1])
-        kept = refined[item.fingerprint]["outputs"]["kept"]
-        key = fingerprint(
-            settings,
-            kept["xxh3"],
-            _removed_digest(table.slice(first, last - first)),
-            plan.source(item.source).validation_fraction,
+        record = refined[item.fingerprint]
+        kept = record["outputs"]["kept"]
+        template = _template_digest(plan, item.source, identity)
+        fraction = plan.source(item.source).validation_fraction
+        made_of = MadeOf(
+            fingerprint(made_hash(kept), _removed_digest(table.slice(first, last - first))),
+            fingerprint(identity.fingerprint, config, template, fraction),
+            code,
         )
-        work.append(TokeniseItem(item.source, kept["path"], path, first, last, key))
+        work.append(
+            TokeniseItem(
+                item.source,
+                kept["path"],
+                path,
+                first,
+                last,
+                made_of.fingerprint,
+                record["counts"]["num_kept"],
+                made_of,
+            )
+        )
     return work
+
+
+def _template_digest(plan: Plan, source: str, identity: TokenizerIdentity) -> str:
+    """Of the chat template, where the source has messages; its tokenizer.json does not hold it."""
+    if plan.source(source).messages_field is None:
+        return ""
+    return read_template(plan.out / identity.path).digest
 
 
 def _removal_table(plan: Plan, path: str) -> pa.Table:
@@ -79,9 +99,10 @@ def _removal_table(plan: Plan, path: str) -> pa.Table:
 
 def _removed_digest(removals: pa.Table) -> str:
     """What a tokenised file depends on: which of its rows are gone, and by which rule."""
-    # Not the document numbers: they shift when a file before this one comes or goes.
+    # Not the document numbers: they shift when a file before this one comes or goes. Nor the keys,
+    # which are those of the rows, and null once they are erased.
     rows = pa.array(removals["doc"].to_numpy() & np.uint64((1 << ROW_BITS) - 1))
-    table = pa.table([rows, removals["key"], removals["rule"]], names=["row", "key", "rule"])
+    table = pa.table([rows, removals["rule"]], names=["row", "rule"])
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         for batch in table.combine_chunks().to_batches():
@@ -100,12 +121,21 @@ def pack(
     work = _pack_items(plan, tokenised, stratified, identity)
     store = plan.records("pack")
     # A part's name does not tell its config, so what is not wanted goes before anything is written.
-    if any(store.load(item.fingerprint) is None for item in work):
+    if missing := [item.fingerprint for item in work if store.load(item.fingerprint) is None]:
+        tell_why(context, "pack", missing, {item.fingerprint: item.made_of for item in work})
         (plan.out / "shards" / INDEX_NAME).unlink(missing_ok=True)
     store.prune(item.fingerprint for item in work)
+    _remove_unknown(plan.out, {item.path for item in work})
     remove_empty_folders(plan.out / "shards")  # of strata that have gone, or other names
     records = run_stage(context, "pack", EachItem(pack_item, plan=plan, identity=identity), work)
     return [(item, records[item.fingerprint]) for item in work]
+
+
+def _remove_unknown(out: Path, wanted: set[str]) -> None:
+    """Remove the parts of which no record tells any more."""
+    for path in (out / "shards").rglob("part-*.arrow"):
+        if path.relative_to(out).as_posix() not in wanted:
+            path.unlink()
 
 
 def _pack_items(
@@ -114,11 +144,8 @@ def _pack_items(
     stratified: Stratified,
     identity: TokenizerIdentity,
 ) -> list[PackItem]:
-    settings = fingerprint(
-        plan.manifest.pack.model_dump(mode="json"),
-        identity.fingerprint,
-        code_fingerprint("pipeline/tokens", "pipeline/shards.py"),
-    )
+    config = fingerprint(plan.manifest.pack.model_dump(mode="json"), identity.fingerprint)
+    code = code_fingerprint("pipeline/tokens", "pipeline/shards.py")
     digests = _digests([record for _, record in tokenised] + list(stratified.values()))
     shard_tokens = plan.manifest.pack.shard_tokens
     work = []
@@ -129,15 +156,16 @@ def _pack_items(
             for number, group in enumerate(group_documents(plan.out, documents, shard_tokens)):
                 path = f"{folder}/part-{number:05d}.arrow"
                 read = [(digests[d.path], d.first, d.last, digests.get(d.order)) for d in group]
-                key = fingerprint(settings, path, read)
-                work.append(PackItem(source, split, stratum, path, group, key))
+                made_of = MadeOf(fingerprint(path, read), config, code)
+                key = made_of.fingerprint
+                work.append(PackItem(source, split, stratum, path, group, key, made_of))
     return work
 
 
 def _digests(records: Sequence[Record]) -> dict[str | None, str]:
     """The hash of every output of these records, by its path."""
     outputs = [output for record in records for output in record["outputs"].values()]
-    return {output["path"]: output["xxh3"] for output in outputs}
+    return {output["path"]: made_hash(output) for output in outputs}
 
 
 def group_documents(
@@ -190,6 +218,7 @@ def _shard(item: PackItem, record: Record) -> Shard:
         num_bytes=counts["num_bytes"],
         num_documents=counts["num_documents"],
         sha256=counts["sha256"],
+        num_erased=counts.get("num_erased", 0),
     )
 
 

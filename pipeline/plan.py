@@ -1,21 +1,24 @@
 """What a run will do, as values: the plan that workers get, and the work items of `refine`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from filters.chain import Chain
 from filters.registry import describe, measuring
+from pipeline.files import check_inside
 from pipeline.filter_files import file_hashes
 from pipeline.manifest import Manifest
-from pipeline.records import Record, Records, code_fingerprint, fingerprint
+from pipeline.records import NOTHING, MadeOf, Record, Records, code_fingerprint, fingerprint
 from pipeline.releases import release
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.protocol import Input, Reader, Slice
 from pipeline.sources.registry import open_reader
 from pipeline.text.clean import CleanConfig
 from pipeline.text.pii.settings import finding_settings, storing_settings
+from pipeline.tokens.chat import template_digest
+from pipeline.tokens.resolve import FOLDER
 
 Place = tuple[str, str]  # source and path: two sources may read one file
 
@@ -63,7 +66,10 @@ class Plan:
     @property
     def edits_folder(self) -> Path | None:
         """Where the table of `edits` is, if there is one."""
-        return None if self.edits is None else self.out / self.edits.folder
+        if self.edits is None:
+            return None
+        check_inside(self.out, [self.edits.folder])  # its name may come from OUT/run.json
+        return self.out / self.edits.folder
 
     def filters_of(self, source: str) -> list[dict[str, Any]]:
         """The filters of one source, in order, with the thresholds that were fitted.
@@ -97,6 +103,7 @@ class SpoolItem:
     source: str
     input: Input
     fingerprint: str
+    made_of: MadeOf = NOTHING
 
     @property
     def place(self) -> Place:
@@ -110,6 +117,7 @@ class TextItem:
     source: str
     slices: tuple[Slice, ...]
     chunk: str | None
+    contents: str  # hash of what is read
     fingerprint: str  # of what is read and of what decides its texts before edits
 
 
@@ -127,6 +135,7 @@ class RefineItem:
     settings: str  # `measuring_settings` of the source
     measured: str  # fingerprint of what is read and of the settings
     fingerprint: str  # of `measured` and the filters with their thresholds
+    made_of: MadeOf = NOTHING
     measured_by: str | None = None  # the fingerprint of an item of the same `measured`
 
 
@@ -135,11 +144,32 @@ def refined_fingerprint(plan: Plan, source: str, measured: str) -> str:
     return fingerprint(measured, plan.filters_of(source))
 
 
+def refined_of(plan: Plan, source: str, contents: str) -> MadeOf:
+    """What an item of a source that reads `contents` is made of, thresholds included."""
+    config = _measuring_config(plan, plan.source(source))
+    return MadeOf(contents, fingerprint(config, plan.filters_of(source)), _measuring_code(plan))
+
+
 def measuring_settings(plan: Plan, source: SourceConfig) -> str:
     """Fingerprint of all that decides the texts of a source and what is measured of them.
 
     The rest, the filters' thresholds, decides only which documents are kept.
     """
+    return fingerprint(_measuring_config(plan, source), _measuring_code(plan))
+
+
+def _measuring_code(plan: Plan) -> str:
+    return fingerprint(
+        code_fingerprint("pipeline/decontamination") if plan.evaluation_sets else None,
+        code_fingerprint("pipeline/sources", "pipeline/text", "pipeline/dedup", "filters"),
+        code_fingerprint("pipeline/edits"),
+        code_fingerprint("pipeline/refined.py", "pipeline/refining.py", "pipeline/keys.py"),
+        code_fingerprint("pipeline/graph/refine.py", "pipeline/dates.py", "pipeline/arrow.py"),
+    )
+
+
+def _measuring_config(plan: Plan, source: SourceConfig) -> str:
+    """The models and tables that it names by their contents, libraries by their releases."""
     manifest = plan.manifest
     return fingerprint(
         source.model_dump(mode="json", exclude={"validation_fraction", "code", "clean"}),
@@ -153,13 +183,10 @@ def measuring_settings(plan: Plan, source: SourceConfig) -> str:
             for spec in manifest.filters_of(source.name)
         ],
         file_hashes(manifest.filters_of(source.name), plan.base),
-        manifest.dedup.model_dump(mode="json", exclude={"index"}),
+        manifest.dedup.signing,
         _decontaminating(plan),
+        _refusing(plan, source),
         manifest.limits.max_document_bytes,
-        code_fingerprint("pipeline/sources", "pipeline/text", "pipeline/dedup", "filters")
-        + code_fingerprint("pipeline/edits")
-        + code_fingerprint("pipeline/refined.py", "pipeline/refining.py", "pipeline/keys.py")
-        + code_fingerprint("pipeline/graph/refine.py", "pipeline/dates.py", "pipeline/arrow.py"),
     )
 
 
@@ -173,7 +200,15 @@ def _decontaminating(plan: Plan) -> list[Any]:
     if plan.evaluation_sets is None:
         return []
     rules = [(one.name, one.min_overlap, one.action) for one in plan.manifest.decontaminate]
-    return [plan.evaluation_sets, rules, code_fingerprint("pipeline/decontamination")]
+    return [plan.evaluation_sets, rules]
+
+
+def _refusing(plan: Plan, source: SourceConfig) -> list[str]:
+    """What decides which conversations the tokenizer's chat template refuses."""
+    if source.messages_field is None:
+        return []
+    code = code_fingerprint("pipeline/tokens/chat.py", "pipeline/tokens/refused.py")
+    return [template_digest(plan.out / FOLDER), code]
 
 
 def _releases(name: str) -> list[str]:
@@ -184,13 +219,17 @@ def _releases(name: str) -> list[str]:
 
 def read_settings(plan: Plan, source: SourceConfig) -> str:
     """Fingerprint of all that decides how a file of a source is read."""
-    return fingerprint(
-        source.model_dump(
-            mode="json", exclude={"validation_fraction", "priority", "code", "clean"}
-        ),
-        plan.manifest.limits.max_document_bytes,
-        code_fingerprint("pipeline/sources"),
+    made_of = _read_of(plan, source)
+    return fingerprint(made_of.config, made_of.code)
+
+
+def _read_of(plan: Plan, source: SourceConfig) -> MadeOf:
+    """What any file of a source is read by."""
+    values = source.model_dump(
+        mode="json", exclude={"validation_fraction", "priority", "code", "clean"}
     )
+    config = fingerprint(values, plan.manifest.limits.max_document_bytes)
+    return MadeOf("", config, code_fingerprint("pipeline/sources"))
 
 
 def text_settings(plan: Plan, source: SourceConfig) -> str:
@@ -210,10 +249,13 @@ def spool_items(
     items = []
     for name, files in inputs.items():
         reader, settings = plan.reader(name), read_settings(plan, plan.source(name))
+        made_of = _read_of(plan, plan.source(name))
         for file in files:
             if (file.size_bytes or 0) > SPOOL_BYTES and not reader.is_splittable(file):
-                key = fingerprint(settings, file.relative, hashes[name, file.path])
-                items.append(SpoolItem(name, file, key))
+                digest = hashes[name, file.path]
+                key = fingerprint(settings, file.relative, digest)
+                origin = replace(made_of, contents=fingerprint(name, file.relative, digest))
+                items.append(SpoolItem(name, file, key, origin))
     return items
 
 
@@ -229,10 +271,14 @@ def refine_items(
     """
     items = []
     settings = {name: measuring_settings(plan, plan.source(name)) for name in inputs}
+    made_of = {name: refined_of(plan, name, "") for name in inputs}
     for item in _items(plan, inputs, hashes, spooled, settings):
         name, measured = item.source, item.fingerprint
         key = refined_fingerprint(plan, name, measured)
-        items.append(RefineItem(name, item.slices, item.chunk, settings[name], measured, key))
+        origin = replace(made_of[name], contents=item.contents)
+        items.append(
+            RefineItem(name, item.slices, item.chunk, settings[name], measured, key, origin)
+        )
     return items
 
 
@@ -257,12 +303,27 @@ def _items(
     """What is read, with a fingerprint of it and of the settings of its source."""
     for name, files in inputs.items():
         chunks = {path: record for (source, path), record in spooled.items() if source == name}
+        contents = _chunk_contents(name, files, chunks, hashes)
         for group in _groups(plan.reader(name), files, chunks):
             if isinstance(group, str):
-                yield TextItem(name, (), group, fingerprint(settings[name], group))
+                read = fingerprint(name, contents[group])
+                yield TextItem(name, (), group, read, fingerprint(settings[name], group))
                 continue
             parts = [(s.input.relative, s.start, s.end, hashes[name, s.input.path]) for s in group]
-            yield TextItem(name, group, None, fingerprint(settings[name], parts))
+            read = fingerprint(name, parts)
+            yield TextItem(name, group, None, read, fingerprint(settings[name], parts))
+
+
+def _chunk_contents(
+    source: str, files: list[Input], spooled: dict[str, Record], hashes: dict[Place, str]
+) -> dict[str, tuple[str, str, int]]:
+    """File, hash and number of each spooled chunk: its path says by what config it was read."""
+    return {
+        chunk: (file.relative, hashes[source, file.path], number)
+        for file in files
+        if file.path in spooled
+        for number, chunk in enumerate(chunk_paths(spooled[file.path]))
+    }
 
 
 def _groups(
@@ -281,7 +342,8 @@ def _groups(
         slices = reader.split(file)
         for piece in slices:
             group.append(piece)
-            group_bytes += (file.size_bytes or ITEM_BYTES) / len(slices)
+            size_bytes = ITEM_BYTES if file.size_bytes is None else file.size_bytes
+            group_bytes += size_bytes / len(slices)
             if group_bytes >= ITEM_BYTES:
                 yield tuple(group)
                 group, group_bytes = [], 0.0

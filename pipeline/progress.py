@@ -37,6 +37,10 @@ class TerminalProgress:
         yield lines.advance
         lines.finish()
 
+    def note(self, text: str) -> None:
+        """A line between the stages."""
+        self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
     def _bar(self) -> Progress:
         return Progress(
             TextColumn("{task.description:<12}"),

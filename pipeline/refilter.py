@@ -6,8 +6,8 @@ changed manifest.
 """
 
 import copy
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,24 @@ from filters.registry import NAME_KEY, describe, measuring
 from pipeline.configfile import set_value
 from pipeline.decontamination.sets import STAGE as DECONTAMINATE
 from pipeline.editing import STAGE as EDITS
+from pipeline.erasing.rerun import with_erased
 from pipeline.errors import PrepareError, UsageError
+from pipeline.files import read_json
+from pipeline.finished import check_finished
 from pipeline.fitting import refine_all
 from pipeline.indexing import opened
+from pipeline.inputs import MANIFEST_NAME, RUN_NAME
 from pipeline.manifest import SOURCES_KEY, load_manifest, plugin_spec
-from pipeline.plan import EditTable, Plan, RefineItem, measuring_settings, refined_fingerprint
-from pipeline.records import Record
-from pipeline.run import (
-    MANIFEST_NAME,
-    RUN_NAME,
-    Outcome,
-    check_filters,
-    complete,
-    with_pii_key,
+from pipeline.plan import (
+    EditTable,
+    Plan,
+    RefineItem,
+    measuring_settings,
+    refined_fingerprint,
+    refined_of,
 )
+from pipeline.records import Record
+from pipeline.run import Outcome, check_filters, complete, with_pii_key
 from pipeline.stage import Context, locked
 from pipeline.tokens.resolve import resolve_tokenizer, saved_tokenizer
 
@@ -40,10 +44,7 @@ def finished_plan(out: Path, overrides: Sequence[str]) -> Plan:
 
     Raises `UsageError` where there is no such output, or an override is no threshold of a filter.
     """
-    if not ((out / RUN_NAME).is_file() and (out / MANIFEST_NAME).is_file()):
-        raise UsageError(
-            f"{out}: no finished output of `prepare run` here; give the manifest's `output`"
-        )
+    check_finished(out)
     before = load_manifest(out / MANIFEST_NAME)
     for override in overrides:
         _check_names_a_filter(override)
@@ -52,7 +53,7 @@ def finished_plan(out: Path, overrides: Sequence[str]) -> Plan:
     for override in overrides:  # one after the other, so that the one at fault is named
         set_value(changed, override, UsageError)
         _check_is_threshold(override, before.filters, changed["filters"])
-    run = json.loads((out / RUN_NAME).read_text(encoding="utf-8"))
+    run = read_json(out / RUN_NAME)
     table = next(iter(run.get(DECONTAMINATE, ())), None)
     base = (out / run.get("base", ".")).resolve()
     plan = Plan(after, base, out.resolve(), evaluation_sets=table, edits=_edit_table(run))
@@ -129,14 +130,18 @@ def refilter(context: Context) -> Outcome:
         identity = saved_tokenizer(out) or resolve_tokenizer(
             context.plan.manifest.tokenizer, context.plan.base, out
         )
-        records = _refined(context.plan)
-        items, refined = refine_all(context, lambda plan: _items(plan, records))
-        return complete(context, items, refined, identity)
+
+        def work() -> Outcome:
+            records = _refined(context.plan)
+            items, refined = refine_all(context, lambda plan: _items(plan, records))
+            return complete(context, items, refined, identity)
+
+        return with_erased(context, work, can_read=False)
 
 
 def _refined(plan: Plan) -> list[Record]:
     """The records of the refined items of the finished run, in its order."""
-    names = json.loads((plan.out / RUN_NAME).read_text(encoding="utf-8"))["refine"]
+    names = read_json(plan.out / RUN_NAME)["refine"]
     found = {name: plan.records("refine").load(name) for name in names}
     if missing := sorted(name for name, record in found.items() if record is None):
         raise PrepareError(
@@ -157,9 +162,11 @@ def _refined(plan: Plan) -> list[Record]:
 
 def _items(plan: Plan, records: Sequence[Record]) -> list[RefineItem]:
     """The items of the finished run under the thresholds of the plan: they have nothing to read."""
+    made_of = {source.name: refined_of(plan, source.name, "") for source in plan.manifest.sources}
     items = []
     for record in records:
         source, measured = record["source"], record["measured"]
         key = refined_fingerprint(plan, source, measured)
-        items.append(RefineItem(source, (), None, record["settings"], measured, key))
+        origin = replace(made_of[source], contents=record["of"]["contents"])
+        items.append(RefineItem(source, (), None, record["settings"], measured, key, origin))
     return items

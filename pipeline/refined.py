@@ -26,7 +26,7 @@ from pipeline.arrow import num_value_bytes
 from pipeline.errors import PrepareError
 from pipeline.files import arrow_writer
 from pipeline.refining import DATE, ITEM_ROW, Refined, Refinery
-from pipeline.sources.schema import DOCUMENT, QUARANTINE, Rows
+from pipeline.sources.schema import QUARANTINE, Rows
 from pipeline.text.pii.samples import Samples
 from pipeline.text.pii.stored import COLUMN as PII_SPANS
 from pipeline.text.pii.stored import compared
@@ -49,7 +49,7 @@ class RefinedWriter:
         self, paths: dict[str, Path], refinery: Refinery, read: Mapping[str, Any] | None = None
     ) -> None:
         """`read` holds the counts of an item that the rows are taken from instead of being read."""
-        empty = refinery(pa.RecordBatch.from_pylist([], schema=DOCUMENT))
+        empty = refinery(pa.RecordBatch.from_pylist([], schema=refinery.read_schema))
         self._schemas = {
             "kept": empty.kept.schema,
             "signatures": empty.signatures.schema,

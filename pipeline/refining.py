@@ -26,8 +26,11 @@ from pipeline.dedup.signature import band_hashes, sign
 from pipeline.edits.apply import TextEdits
 from pipeline.keys import document_keys, hash_values, key_words
 from pipeline.plan import Plan
-from pipeline.sources.schema import DOCUMENT, QUARANTINE
-from pipeline.text.clean import CleanConfig, clean
+from pipeline.segments import COLUMN as SEGMENTS
+from pipeline.segments import Segments
+from pipeline.sources.config import SourceConfig
+from pipeline.sources.schema import DOCUMENT, QUARANTINE, document_schema
+from pipeline.text.clean import CleanConfig, Cleaned, clean
 from pipeline.text.html.declared import WEB_FORMATS, declared_html
 from pipeline.text.html.refused import refused_rows
 from pipeline.text.meta import entries, of_entries, with_meta
@@ -38,6 +41,10 @@ from pipeline.text.pii.key import check_key, load_key
 from pipeline.text.pii.replacements import Replacements
 from pipeline.text.pii.stored import COLUMN as PII_SPANS
 from pipeline.text.pii.stored import compared, stored, with_tags
+from pipeline.text.segmented import anonymise_segments, clean_segments, stored_segments
+from pipeline.tokens.chat import read_template
+from pipeline.tokens.refused import Refusals
+from pipeline.tokens.resolve import FOLDER
 
 EMPTY_RULE = "empty"
 ITEM_ROW = "item_row"
@@ -50,14 +57,15 @@ class Refined:
     """The documents of one batch, each in exactly one place, in the order they were read.
 
     `kept`: the document, `key`, `text_hash`, `item_row` (int32, its number in its work item),
-    `date` where the source has a `date_field` (null where that is no date), counts of changes and
+    `date` where the source has a `date_field` (null where that is no date), `segments` where only a
+    part of the texts is to be learned, counts of changes and
     of PII, `pii_spans` where the text holds other things than tags in the place of PII, every
     filter's signals (`<filter>.<signal>`), which are of the text with tags. `signatures`: a row for
     each kept one, in the same order: its rank, the hashes of its text and bands, and its minhashes,
     if asked for.
     `dropped`: as `kept`, signals of expensive filters that were not reached are null, and rule,
-    value, threshold. `quarantined`, of QUARANTINE: pages that no parser should see; only what is
-    refined from what was read has any.
+    value, threshold. `quarantined`, of QUARANTINE: pages that no parser should see, conversations
+    that the chat template refuses; only what is refined from what was read has any.
     """
 
     kept: pa.RecordBatch
@@ -69,10 +77,10 @@ class Refined:
 class BeforeEdits(NamedTuple):
     """Documents with the texts before edits, with tags, and what was done to them."""
 
-    documents: pa.RecordBatch  # DOCUMENT
+    documents: pa.RecordBatch  # DOCUMENT, with `segments` where the source has them
     changes: pa.RecordBatch
     pii: Anonymised
-    quarantined: pa.RecordBatch  # QUARANTINE: what could not be cleaned, and is no document
+    quarantined: pa.RecordBatch  # QUARANTINE: what could not be cleaned or said; no documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,14 @@ class Refinery:
     decontaminator: Decontaminator | None = None
     edits: TextEdits | None = None
     replacements: Replacements | None = None  # of PII, where other things than tags are stored
+    separator: str | None = None  # between the segments of a text, where the source has them
+    refusals: Refusals | None = None  # of conversations, where the source has messages
     is_web: bool = False  # `meta` says of what type a document is, as it was served
+
+    @property
+    def read_schema(self) -> pa.Schema:
+        """Of the documents of the source."""
+        return document_schema(segmented=self.separator is not None)
 
     def __call__(self, documents: pa.RecordBatch, first_row: int = 0) -> Refined:
         """Refine DOCUMENT rows; `first_row` is the number of the first one in its work item."""
@@ -134,16 +149,46 @@ class Refinery:
 
     def anonymised(self, documents: pa.RecordBatch) -> BeforeEdits:
         """The documents cleaned and anonymised: what is compared to find what repeats."""
-        cleaned = clean(documents["text"], self.clean, self._declared(documents))
-        quarantined = refused_rows(documents, cleaned.problem)
+        documents, unsaid = self._sayable(documents)
+        cleaned, documents = self._cleaned(documents)
+        quarantined = refused_rows(documents, cleaned.problem, cleaned.reason)
         if quarantined.num_rows:
             fine = cleaned.problem.is_null()
             documents, cleaned = documents.filter(fine), cleaned.filter(fine)
-        anonymised = anonymise(cleaned.texts, self.pii, self.replacements)
+        anonymised, documents = self._anonymised(cleaned.texts, documents)
         documents = _with_texts(documents, anonymised.texts)
         meta = with_meta(documents["meta"], cleaned.head)
         documents = self._without_pii(_with_column(documents, "meta", meta))
+        quarantined = pa.concat_batches([unsaid, quarantined])
         return BeforeEdits(documents, cleaned.changes, anonymised, quarantined)
+
+    def _sayable(self, documents: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        """Without the conversations that have no tokens, which are rows of QUARANTINE."""
+        if self.refusals is None:
+            return documents, _NONE_QUARANTINED
+        return self.refusals(documents)
+
+    def _cleaned(self, documents: pa.RecordBatch) -> tuple[Cleaned, pa.RecordBatch]:
+        """What cleaning makes of the texts, and the documents with their segments as they are now.
+
+        The texts of the documents are those that were read.
+        """
+        if SEGMENTS not in documents.schema.names:
+            return clean(documents["text"], self.clean, self._declared(documents)), documents
+        before = Segments.of(documents[SEGMENTS])
+        separator = self.separator or ""
+        cleaned, segments = clean_segments(documents["text"], before, self.clean, separator)
+        return cleaned, _with_column(documents, SEGMENTS, segments.column())
+
+    def _anonymised(
+        self, texts: pa.StringArray, documents: pa.RecordBatch
+    ) -> tuple[Anonymised, pa.RecordBatch]:
+        """The texts with tags, and the documents with their segments as they are now."""
+        if SEGMENTS not in documents.schema.names:
+            return anonymise(texts, self.pii, self.replacements), documents
+        before = Segments.of(documents[SEGMENTS])
+        found, segments = anonymise_segments(texts, before, self.pii, self.replacements)
+        return found, _with_column(documents, SEGMENTS, segments.column())
 
     def _declared(self, documents: pa.RecordBatch) -> np.ndarray | None:
         return declared_html(documents["meta"]) if self.is_web else None
@@ -191,8 +236,12 @@ class Refinery:
         pii = anonymise_edited(batch["text"], before.pii, self.pii, self.replacements)
         batch = _with_texts(batch, pii.texts)
         if self.replacements is not None:
-            texts, spans = stored(pii.texts, pii.tags, self.pii.all_kinds)
-            batch = _with_texts(batch, texts)
+            written = stored(pii.texts, pii.tags, self.pii.all_kinds)
+            batch, spans = _with_texts(batch, written.texts), written.spans
+            if SEGMENTS in edited.schema.names:
+                segments = Segments.of(edited[SEGMENTS])
+                moved = stored_segments(segments, pii.tags, written)
+                edited = _with_column(edited, SEGMENTS, moved.column())
         text_hash = hash_values(batch["text"])
         batch = batch.append_column("key", document_keys(batch, text_hash))
         batch = batch.append_column("text_hash", text_hash)
@@ -282,7 +331,17 @@ def build_refinery(plan: Plan, source: str) -> Refinery:
         if manifest.edits is None
         else TextEdits(manifest.edits, source, plan.edits_folder),
         replacements=None if manifest.pii.stores_tags else Replacements(manifest.pii, key),
+        separator=config.separator if config.is_segmented else None,
+        refusals=_refusals(plan, config),
     )
+
+
+def _refusals(plan: Plan, config: SourceConfig) -> Refusals | None:
+    """None where nothing is refused: before the output has a tokenizer, only columns are asked."""
+    folder = plan.out / FOLDER
+    if config.messages_field is None or not folder.is_dir():
+        return None
+    return Refusals(read_template(folder))
 
 
 def _with_texts(documents: pa.RecordBatch, texts: pa.StringArray) -> pa.RecordBatch:

@@ -1,6 +1,6 @@
 """What was measured before, under other thresholds: such items need no reading and no measuring."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from pipeline.plan import RefineItem
@@ -9,15 +9,20 @@ from pipeline.records import Records
 Measured = dict[str, str]  # by `measured`, the fingerprint of an item that is whole
 
 
-def measured_before(store: Records) -> Measured:
+def measured_before(
+    store: Records, but: Collection[str] = (), unless: Collection[str] = ()
+) -> Measured:
     """The items of `refine` whose files are there, one for each thing measured.
 
-    Of several the one that kept most: more of its documents reached the expensive filters.
+    Of several the one that kept most: more of its documents reached the expensive filters. None of
+    what `but` names, unless its fingerprint is one of `unless`.
     """
     best: dict[str, tuple[int, str]] = {}
     for record in store.all():
         measured = record.get("measured")
         if measured is None or not store.is_whole(record):
+            continue
+        if measured in but and record["fingerprint"] not in unless:
             continue
         rank = (record["counts"]["num_kept"], record["fingerprint"])
         best[measured] = max(best.get(measured, rank), rank)

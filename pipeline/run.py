@@ -2,36 +2,44 @@
 
 import os
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from filters.protocol import load
 from filters.registry import create
-from pipeline.decontamination.report import Report, write_report
+from pipeline.decontamination.report import write_report
 from pipeline.decontamination.sets import STAGE as DECONTAMINATE
 from pipeline.decontamination.sets import with_evaluation_sets
 from pipeline.deduplication import deduplicate
 from pipeline.editing import SCANNING, edit, with_known_table
 from pipeline.editing import STAGE as EDITS
-from pipeline.errors import UsageError
-from pipeline.files import atomic, remove_empty_folders, write_json
+from pipeline.erasing.rerun import apply_known, num_erased, with_erased
+from pipeline.erasing.segment import purge_own_segment
+from pipeline.errors import QuarantineError, UsageError
+from pipeline.files import atomic, file_hash, remove_empty_folders, write_json
 from pipeline.fitting import STAGE as FIT
-from pipeline.fitting import refine_all
+from pipeline.fitting import measured_so_far, refine_all
 from pipeline.graph.each import EachItem
 from pipeline.graph.refine import spool_item
 from pipeline.indexing import STAGES as INDEXING
 from pipeline.indexing import add_to_index, opened
-from pipeline.inputs import content_hashes, list_inputs
-from pipeline.ledger import Ledger, check_balance, check_quarantine, refined_ledger, to_json
-from pipeline.manifest import Manifest, plugin_spec
-from pipeline.parts import finish, pack, tokenise
+from pipeline.inputs import (
+    MANIFEST_NAME,
+    RUN_NAME,
+    content_hashes,
+    known_contents,
+    list_inputs,
+)
+from pipeline.ledger import check_balance, check_quarantine, refined_ledger, to_json
+from pipeline.manifest import manifest_values, plugin_spec
+from pipeline.mending import forget_damaged
+from pipeline.outcome import Outcome as Outcome
+from pipeline.parts import finish, manifest_fingerprint, pack, tokenise
 from pipeline.pii_audit import write_audit
 from pipeline.plan import (
-    Fit,
     Place,
     Plan,
     RefineItem,
@@ -40,38 +48,19 @@ from pipeline.plan import (
     spool_items,
     text_items,
 )
+from pipeline.quarantine.latest import forget_stopped, remember_stopped
 from pipeline.records import Record
-from pipeline.reuse import Measured, measured_before
-from pipeline.shards import INDEX_NAME, ShardIndex, TokenizerIdentity
+from pipeline.reuse import Measured
+from pipeline.seal import write_seal
+from pipeline.shards import INDEX_NAME, TokenizerIdentity
 from pipeline.signals import check_strata, check_survivor
-from pipeline.sources.config import COMMON, OPTIONS
 from pipeline.sources.protocol import Input
 from pipeline.stage import Context, locked, run_stage
 from pipeline.stratifying import stratify
 from pipeline.text.pii.key import load_key
 from pipeline.text.pii.plugins.registry import load as load_recognizer
+from pipeline.tokens.chat import read_template
 from pipeline.tokens.resolve import resolve_tokenizer
-
-RUN_NAME = "run.json"  # the records that the shards are made of
-MANIFEST_NAME = "manifest.yaml"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run did."""
-
-    ledger: Ledger
-    index: ShardIndex
-    dedup: Record
-    num_items: dict[str, int] = field(default_factory=dict)
-    num_run: dict[str, int] = field(default_factory=dict)
-    fits: tuple[Fit, ...] = ()
-    overlaps: tuple[Report, ...] = ()  # of each evaluation set
-
-    @property
-    def nothing_to_do(self) -> bool:
-        """Every item was done before."""
-        return not any(self.num_run.values())
 
 
 def run(context: Context) -> Outcome:
@@ -83,14 +72,25 @@ def run(context: Context) -> Outcome:
     check_strata(plan)
     check_survivor(plan)
     with locked(plan.out), opened(plan):
+        if context.mend:
+            with context.reporter.stage("inputs", sum(map(len, inputs.values())), 0) as advance:
+                content_hashes(plan, inputs, advance, context.may_change)
+            forget_damaged(context)
         plan = context.plan = with_evaluation_sets(plan)
         if not (plan.out / "shards" / INDEX_NAME).is_file():
             context.runner.start()  # there is work: the processes import while this one goes on
         identity = resolve_tokenizer(plan.manifest.tokenizer, plan.base, plan.out)
+        check_template(plan, identity)
         with context.reporter.stage("inputs", sum(map(len, inputs.values())), 0) as advance:
-            hashes = content_hashes(plan, inputs, advance)
-        items, refined = refine(context, inputs, hashes)
-        return complete(context, items, refined, identity)
+            hashes = content_hashes(plan, inputs, advance, context.may_change)
+
+        def work() -> Outcome:
+            items, refined = refine(context, inputs, hashes)
+            return complete(context, items, refined, identity)
+
+        outcome = with_erased(context, work)
+        write_seal(plan, inputs, context.num_items)
+        return outcome
 
 
 def complete(
@@ -102,7 +102,12 @@ def complete(
     """All that follows `refine`; the output directory is locked."""
     plan = context.plan
     ledger = refined_ledger((item.source, refined[item.fingerprint]) for item in items)
-    check_quarantine(ledger, plan.manifest.limits.max_quarantined_fraction)
+    try:
+        check_quarantine(ledger, plan.manifest.limits.max_quarantined_fraction)
+    except QuarantineError:
+        remember_stopped(plan, [item.fingerprint for item in items])
+        raise
+    forget_stopped(plan)
     removals = deduplicate(context, items, refined)
     tokenised = tokenise(context, items, refined, removals, identity)
     stratified = stratify(context, tokenised, removals)
@@ -113,7 +118,6 @@ def complete(
             ledger[item.source].add_stratified(strata.all_names, order)
     check_balance(ledger)
     packed = pack(context, tokenised, stratified, identity)
-    overlaps = write_report(plan, items, refined)
     names = {
         DECONTAMINATE: [plan.evaluation_sets] if plan.evaluation_sets else [],
         "refine": [item.fingerprint for item in items],
@@ -124,11 +128,19 @@ def complete(
         "stratify": [record["fingerprint"] for record in stratified.values()],
         "pack": [item.fingerprint for item, _ in packed],
     }
+    if apply_known(context, names, identity.pad_id):
+        refined = {name: _record(plan, "refine", name) for name in refined}
+        packed = [(item, _record(plan, "pack", item.fingerprint)) for item, _ in packed]
+    for each in items:
+        ledger[each.source].num_erased += num_erased(refined[each.fingerprint])
+    overlaps = write_report(plan, items, refined)
     add_to_index(context, items, refined, removals)
+    purge_own_segment(plan)
     write_json(plan.out / "ledger.json", to_json(ledger))
     write_audit(plan, [(item.source, refined[item.fingerprint]) for item in items])
-    _write_manifest(plan)
-    write_json(plan.out / RUN_NAME, {**names, **_origin(plan)})
+    manifest_xxh3 = _write_manifest(plan)
+    run_values = {**names, **_origin(plan), "manifest_xxh3": manifest_xxh3}
+    write_json(plan.out / RUN_NAME, run_values)
     index = finish(plan, packed, identity)
     _prune(plan, names)
     return Outcome(
@@ -142,9 +154,18 @@ def complete(
     )
 
 
+def _record(plan: Plan, stage: str, name: str) -> Record:
+    """A record that erasure may have changed."""
+    record = plan.records(stage).read(name)
+    assert record is not None, f"{stage} {name}"
+    return record
+
+
 def _origin(plan: Plan) -> dict[str, object]:
     """What `manifest.yaml` does not tell: where its paths begin, and what was fitted."""
     return {
+        "manifest_fingerprint": manifest_fingerprint(plan),
+        "inputs": known_contents(plan.out),
         "base": os.path.relpath(plan.base, plan.out),
         "fits": [asdict(fit) for fit in plan.fits],
         "edit_table": None if plan.edits is None else asdict(plan.edits),
@@ -160,6 +181,14 @@ def check_filters(plan: Plan) -> None:
         load(create(plugin_spec(spec), plan.base)[1])
     for spec in plan.manifest.pii.recognizers:
         load_recognizer(spec)
+
+
+def check_template(plan: Plan, identity: TokenizerIdentity) -> None:
+    """Raise `ManifestError` where a source has messages and the tokenizer no chat template, or
+    one that is no template."""
+    for source in plan.manifest.sources:
+        if source.messages_field is not None:
+            read_template(plan.out / identity.path).check()
 
 
 def check_extractors(plan: Plan) -> None:
@@ -195,7 +224,7 @@ def refine(
         texts = text_items(context.plan, inputs, hashes, known)
         context.plan = with_known_table(context.plan, texts)
     plan = context.plan
-    measured = measured_before(plan.records("refine")) if work else {}
+    measured = measured_so_far(context) if work else {}
     pending = [
         item for item in work if not _is_settled(plan, item, spooled[item.place], hashes, measured)
     ]
@@ -228,20 +257,15 @@ def _is_settled(
     return all(chunk.measured in measured for chunk in chunks)
 
 
-def _write_manifest(plan: Plan) -> None:
-    """The manifest as it was understood, overrides and defaults included; it can be loaded."""
+def _write_manifest(plan: Plan) -> str:
+    """The manifest as it was understood, overrides and defaults included; it can be loaded.
+
+    Returns the hash of the file.
+    """
     text = yaml.safe_dump(manifest_values(plan.manifest), sort_keys=False)
     with atomic(plan.out / MANIFEST_NAME) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def manifest_values(manifest: Manifest) -> dict[str, Any]:
-    """All that a manifest says, defaults included, as it could have been written."""
-    values = manifest.model_dump(mode="json")
-    for source in values["sources"]:
-        for name in source.keys() - OPTIONS[source["format"]] - COMMON:
-            del source[name]  # an option of another format
-    return values
+    return file_hash(plan.out / MANIFEST_NAME)
 
 
 def _prune(plan: Plan, names: dict[str, list[str]]) -> None:

@@ -18,7 +18,7 @@ import xxhash
 from pipeline.inputs import list_inputs
 from pipeline.plan import Plan
 from pipeline.sources.protocol import Input, Reader, Slice
-from pipeline.sources.schema import DOCUMENT
+from pipeline.sources.schema import document_schema
 
 SLICE_BYTES = 1 << 20
 MIN_ROWS = 50  # of a slice: opening a remote file costs more than reading these
@@ -109,8 +109,9 @@ def _sample_source(plan: Plan, source: str, files: Sequence[Input], number: int)
             break
         more = max(MORE_ROWS, number / max(taken.num_rows, 1))
         num_rows = min(number, math.ceil(num_rows * more))
-    batches = [batch.cast(DOCUMENT) for batch in taken.batches]
-    empty = pa.RecordBatch.from_pylist([], schema=DOCUMENT)
+    schema = document_schema(segmented=plan.source(source).is_segmented)
+    batches = [batch.cast(schema) for batch in taken.batches]
+    empty = pa.RecordBatch.from_pylist([], schema=schema)
     return SourceSample(
         source=source,
         documents=pa.concat_batches([empty, *batches]),

@@ -30,10 +30,11 @@ import pyarrow as pa
 import xxhash
 
 from pipeline.errors import ShardError
-from pipeline.files import file_hash, write_json
+from pipeline.files import check_inside, file_hash, write_json
 
 FORMAT_VERSION = 1
 INDEX_NAME = "index.json"
+MADE_AGAIN = "`prepare run --mend` with the manifest makes it again"
 SPLITS = ("train", "validation")
 
 
@@ -75,6 +76,7 @@ class Shard:
     num_bytes: int
     num_documents: int
     sha256: str
+    num_erased: int = 0  # documents whose tokens are padding now; `num_documents` are the others
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,12 +131,18 @@ def write_index(shards: Path, index: ShardIndex) -> None:
 
 
 def read_index(shards: Path) -> ShardIndex:
-    """Read `DIR/index.json` or `DIR/shards/index.json`. Raises `ShardError`."""
-    path = find_shards(shards) / INDEX_NAME
+    """Read `DIR/index.json` or `DIR/shards/index.json`. Raises `ShardError`.
+
+    Also where it names a file that is not below it, or a tokenizer that is not beside it.
+    """
+    folder = find_shards(shards)
+    path = folder / INDEX_NAME
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
-        raise ShardError(f"{path}: cannot be read ({exc}); run `prepare run` again") from exc
+        raise ShardError(f"{path}: cannot be read ({exc}); {MADE_AGAIN}") from exc
+    if not isinstance(values, dict):
+        raise ShardError(f"{path}: got a {type(values).__name__}, want a mapping; {MADE_AGAIN}")
     if values.get("format_version") != FORMAT_VERSION:
         raise ShardError(
             f"{path}: got format version {values.get('format_version')!r}, want {FORMAT_VERSION}; "
@@ -143,11 +151,12 @@ def read_index(shards: Path) -> ShardIndex:
     try:
         values["tokenizer"] = TokenizerIdentity(**values["tokenizer"])
         values["shards"] = tuple(Shard(**shard) for shard in values["shards"])
-        return ShardIndex(**values)
+        index = ShardIndex(**values)
     except (KeyError, TypeError) as exc:
-        raise ShardError(
-            f"{path}: not an index of shards ({exc}); run `prepare run` again"
-        ) from exc
+        raise ShardError(f"{path}: not an index of shards ({exc}); {MADE_AGAIN}") from exc
+    check_inside(folder, (shard.path for shard in index.shards))
+    check_inside(folder.resolve().parent, [index.tokenizer.path])
+    return index
 
 
 def find_shards(directory: Path) -> Path:
@@ -207,11 +216,46 @@ class ShardRows:
         return self.blocks[block], row - int(self._first[block])
 
     def text_hashes(self) -> np.ndarray:
-        """Text hashes of all pieces, as `S16`-like void records of 16 bytes, not unique."""
+        """Text hashes of all pieces, as void records of 16 bytes, not unique.
+
+        Those of erased pieces are nothing.
+        """
         values = self._table["doc_text_hash"].combine_chunks().values
-        raw = np.frombuffer(values.buffers()[1], dtype="V16")
-        hashes: np.ndarray = raw[values.offset : values.offset + len(values)]
+        hashes: np.ndarray = _fixed_binary(values, "V16")
         return hashes
+
+
+class Identities(NamedTuple):
+    """Whose the pieces of a part are, in order, without the erased ones."""
+
+    keys: np.ndarray  # (n, 2) uint64
+    text_hashes: np.ndarray  # (n, 2) uint64
+    rows: np.ndarray  # (n,) int64, the row of the part that each stands in
+
+
+def read_identities(path: Path) -> Identities:
+    """Of the part at `path`; reads nothing else of it. Raises `ShardError`."""
+    keys, text_hashes = ([np.zeros((0, 2), np.uint64)] for _ in range(2))
+    rows, num_rows = [np.zeros(0, np.int64)], 0
+    try:
+        with pa.memory_map(str(path)) as source:
+            reader = pa.ipc.open_file(source)
+            for number in range(reader.num_record_batches):
+                batch = reader.get_batch(number)
+                column = batch["doc_key"]
+                is_there = column.flatten().is_valid().to_numpy(zero_copy_only=False)
+                for found, name in ((keys, "doc_key"), (text_hashes, "doc_text_hash")):
+                    words = _fixed_binary(batch[name].flatten(), "<u8").reshape(-1, 2)
+                    if len(words) != len(is_there):
+                        raise pa.ArrowInvalid(f"{len(words)} of {name}, {len(is_there)} of doc_key")
+                    found.append(words[is_there])
+                counts = np.diff(column.offsets.to_numpy())
+                numbers = np.arange(num_rows, num_rows + len(counts))
+                rows.append(np.repeat(numbers, counts)[is_there])
+                num_rows += len(counts)
+    except (OSError, pa.ArrowInvalid) as exc:
+        raise ShardError(f"{path}: not a readable shard ({exc}); run `prepare verify`") from exc
+    return Identities(np.concatenate(keys), np.concatenate(text_hashes), np.concatenate(rows))
 
 
 def _block(batch: pa.RecordBatch) -> RowBlock:

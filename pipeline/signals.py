@@ -31,7 +31,6 @@ from pipeline.plan import Plan
 from pipeline.refined import RowReader
 from pipeline.refining import build_refinery
 from pipeline.removals import LEAK
-from pipeline.sources.schema import DOCUMENT
 from pipeline.tokens.token_file import document_keys, lengths
 
 TOKENS, DUPLICATES = "num_tokens", "num_duplicates"
@@ -65,8 +64,9 @@ class Signal(NamedTuple):
 
 def known_signals(plan: Plan, source: str) -> list[str]:
     """The names of all signals of the documents of a source, sorted. May load filters' models."""
-    empty = pa.RecordBatch.from_pylist([], schema=DOCUMENT)
-    schema = build_refinery(plan, source)(empty).kept.schema
+    refinery = build_refinery(plan, source)
+    empty = pa.RecordBatch.from_pylist([], schema=refinery.read_schema)
+    schema = refinery(empty).kept.schema
     stored = [field.name for field in schema if "." in field.name and _is_number(field.type)]
     # Known before the evaluation sets are read, which is work already.
     return sorted({*stored, *signal_names(plan.manifest.decontaminate), *BUILT_IN})

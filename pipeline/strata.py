@@ -72,6 +72,10 @@ class StrataConfig(Config):
             )
         return self
 
+    def applies_to(self, source: str) -> bool:
+        """Whether the documents of a source are stratified."""
+        return self.sources is None or source in self.sources
+
     @property
     def all_names(self) -> tuple[str, ...]:
         """The names by stratum number; the last is `MISSING`."""

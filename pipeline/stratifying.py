@@ -7,7 +7,7 @@ from pipeline.graph.each import EachItem
 from pipeline.graph.pack import Documents, TokeniseItem
 from pipeline.graph.stratify import StratifyItem, stratify_item
 from pipeline.plan import Plan
-from pipeline.records import Record, code_fingerprint, fingerprint
+from pipeline.records import MadeOf, Record, code_fingerprint, fingerprint, made_hash
 from pipeline.shards import SPLITS
 from pipeline.signals import DUPLICATES
 from pipeline.stage import Context, run_stage
@@ -29,7 +29,8 @@ def stratify(
     if not work:
         return {}
     transform = EachItem(stratify_item, plan=context.plan)
-    records = run_stage(context, "stratify", transform, list(work.values()))
+    items = list(work.values())
+    records = run_stage(context, "stratify", transform, items, made_of=lambda each: each.made_of)
     return {name: records[item.fingerprint] for name, item in work.items()}
 
 
@@ -40,16 +41,16 @@ def _stratify_item(
     if strata is None:
         return None
     removals = removal_record["outputs"]["removals"]
-    key = fingerprint(
-        item.fingerprint,
-        strata.by,
-        strata.edges,
-        # Of the other signals, removals change only which documents there are.
-        removals["xxh3"] if strata.by == DUPLICATES else None,
+    # Of the other signals, removals change only which documents there are.
+    duplicates = made_hash(removals) if strata.by == DUPLICATES else None
+    made_of = MadeOf(
+        fingerprint(item.fingerprint, duplicates),
+        fingerprint(strata.by, strata.edges),
         code_fingerprint("pipeline/strata.py", "pipeline/signals.py", "pipeline/graph/stratify.py"),
     )
     tokens = tuple((split, record["outputs"][split]["path"]) for split in SPLITS)
-    return StratifyItem(item.source, strata, item.kept, tokens, removals["path"], key)
+    key = made_of.fingerprint
+    return StratifyItem(item.source, strata, item.kept, tokens, removals["path"], key, made_of)
 
 
 def stratum_documents(

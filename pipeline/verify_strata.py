@@ -17,11 +17,10 @@ def wrong_strata(
     out: Path, records: Mapping[str, list[Record]], index: ShardIndex
 ) -> Iterator[str]:
     """Shards with documents of another stratum, and shards parted where they should not be."""
-    values = yaml.safe_load((out / "manifest.yaml").read_text(encoding="utf-8")).get("strata")
-    strata = StrataConfig.model_validate(values) if values else None
+    strata = read_strata(out)
     for source in sorted({shard.source for shard in index.shards}):
         shards = [shard for shard in index.shards if shard.source == source]
-        if strata is None or (strata.sources is not None and source not in strata.sources):
+        if strata is None or not strata.applies_to(source):
             for shard in shards:
                 if shard.stratum is not None:
                     yield f"{shard.path}: of stratum {shard.stratum}, but {source} has no strata"
@@ -29,6 +28,12 @@ def wrong_strata(
         signal = read_signal(strata.by, _files(out, records, source))
         for shard in shards:
             yield from _strangers(find_shards(out) / shard.path, shard, signal, strata)
+
+
+def read_strata(out: Path) -> StrataConfig | None:
+    """The strata of the manifest of a finished output."""
+    values = yaml.safe_load((out / "manifest.yaml").read_text(encoding="utf-8")).get("strata")
+    return StrataConfig.model_validate(values) if values else None
 
 
 def _files(out: Path, records: Mapping[str, list[Record]], source: str) -> DocumentFiles:
@@ -48,6 +53,7 @@ def _files(out: Path, records: Mapping[str, list[Record]], source: str) -> Docum
 def _strangers(path: Path, shard: Shard, signal: Signal, strata: StrataConfig) -> Iterator[str]:
     with pa.memory_map(str(path)) as source:
         keys = pa.ipc.open_file(source).read_all()["doc_key"].combine_chunks().flatten()
+    keys = keys.drop_null()  # of erased documents
     names = np.array(strata.all_names)
     found = names[stratum_numbers(signal.of(keys), strata.edges)]
     others = found[found != (shard.stratum or "")]

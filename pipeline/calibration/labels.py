@@ -19,7 +19,7 @@ from pipeline.calibration.measuring import Mask
 from pipeline.errors import UsageError
 from pipeline.inputs import list_inputs
 from pipeline.plan import Plan
-from pipeline.sources.schema import DOCUMENT
+from pipeline.sources.schema import DOCUMENT, document_schema
 
 WANTED = '{"id": ..., "good": true} or {"text": ..., "good": false}'
 
@@ -55,7 +55,8 @@ class Labels:
                 found = rows.documents.filter(pc.is_in(rows.documents["id"], value_set=wanted))
                 if found.num_rows:
                     missing.difference_update(found["id"].to_pylist())
-                    batches.append(found.cast(DOCUMENT))
+                    segmented = plan.source(source).is_segmented
+                    batches.append(found.cast(document_schema(segmented=segmented)))
                 if not missing:
                     break
             if batches:

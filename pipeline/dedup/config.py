@@ -14,6 +14,7 @@ Shingles = Literal["words", "characters"]
 Similarity = Literal["jaccard", "containment"]
 
 NGRAMS: dict[Shingles, int] = {"words": 5, "characters": 24}
+SIGNING = {"shingles", "ngram", "num_perm", "bands", "rows", "seed", "signatures"}
 # Of an exact-only run: what near-duplicates use too, and only identical shingle sets pass.
 EXACT_NGRAM, EXACT_THRESHOLD = NGRAMS["words"], 1.0
 
@@ -164,6 +165,16 @@ class DedupConfig(Config):
     ) -> Sequence[NamedRule | SignalRule]:
         check_policy(survivor)
         return survivor
+
+    @property
+    def signing(self) -> dict[str, Any]:
+        """What decides what `refine` writes of a document for deduplication, as JSON has it.
+
+        The rest, such as `exact` and `threshold`, decides what is made of it: documents need not be
+        read again for that, unless bands and rows are chosen by the threshold and change with it.
+        """
+        minhash = None if self.minhash is None else self.minhash.model_dump(include=SIGNING)
+        return {"minhash": minhash, **self.model_dump(mode="json", include={"survivor"})}
 
     @property
     def ngram(self) -> int:

@@ -1,9 +1,7 @@
 """`prepare explain` and `prepare duplicates`: they read a finished output and change nothing."""
 
 import argparse
-import io
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from pipeline.errors import UsageError
+from pipeline.report.visible import replace_what_cannot_be_printed
 
 if TYPE_CHECKING:  # pyarrow and pydantic take half a second: `prepare --help` must not wait
     from pipeline.explaining.clusters import Cluster
@@ -113,7 +112,7 @@ def run_explain(options: argparse.Namespace, console: Console) -> int:
     from pipeline.explaining.story import tell
     from pipeline.report.explanation import print_story
 
-    _replace_what_cannot_be_printed()
+    replace_what_cannot_be_printed()
     output = open_output(options.out)
     places = _found(output, options, console)
     told = places if options.json else places[:MAX_STORIES]
@@ -143,7 +142,7 @@ def run_duplicates(options: argparse.Namespace, console: Console) -> int:
             f"--min-similarity: got {options.min_similarity}, want at most --max-similarity, "
             f"{options.max_similarity}"
         )
-    _replace_what_cannot_be_printed()
+    replace_what_cannot_be_printed()
     output = open_output(options.out)
     docs = None
     if options.name is not None:
@@ -207,10 +206,3 @@ def _found(output: "Output", options: argparse.Namespace, console: Console) -> l
         print_ambiguous(options.name, heads, len(places), errors)
         return []
     return places
-
-
-def _replace_what_cannot_be_printed() -> None:
-    """A terminal that is not UTF-8 gets escapes instead of a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")

@@ -110,7 +110,7 @@ def others(output: Output, docs: np.ndarray) -> list[Other]:
     """Who these kept documents are, in their order."""
     columns = output.read(docs, *HEAD)
     return [
-        Other(int(doc), name, source, key.hex())
+        Other(int(doc), name, source, key.hex() if key else "")  # without a key: erased
         for doc, name, source, key in zip(docs, *(columns[c] for c in HEAD), strict=True)
     ]
 

@@ -71,10 +71,33 @@ def _ordered(found: Iterable[Place]) -> tuple[Place, ...]:
     return tuple(places[number] for number in sorted(places))
 
 
+def find_keys(
+    output: Output, keys: Iterable[bytes], source: str | None = None
+) -> dict[bytes, Place]:
+    """The kept documents with these whole keys, in one pass; one that is not there is left out.
+
+    Raises `UsageError` for an unknown source.
+    """
+    wanted = set(keys)
+    first_words = np.frombuffer(b"".join(wanted), np.uint64)[::2]
+    found = {}
+    for item in output.items_of(source):
+        first = 0
+        for batch in RowReader(item.paths["kept"], "key").batches() if wanted else ():
+            words = _key_words(batch["key"])
+            is_there = batch["key"].is_valid().to_numpy(zero_copy_only=False)  # else: erased
+            # One word of two finds few rows; which of them it is, the whole key says.
+            for row in np.flatnonzero(np.isin(words[:, 0], first_words) & is_there).tolist():
+                if (key := words[row].tobytes()) in wanted:
+                    found[key] = Place(item, "kept", first + row)
+            first += batch.num_rows
+    return found
+
+
 def suggest(output: Output, name: str, source: str | None = None) -> Unknown:
     """Ids like `name`, and what ids there are."""
     items = list(output.items_of(source))
-    num_quarantined = sum(item.num_documents["quarantined"] for item in items)
+    num_quarantined = sum(item.num_left("quarantined") for item in items)
     return Unknown(
         _close_ids(items, name),
         tuple(_an_id_of(items, each) for each in output.sources if source in (None, each)),
@@ -118,15 +141,19 @@ def _by_key(items: Sequence[Item], digits: str) -> Iterator[Place]:
     half = int(digits[-1], 16) if len(digits) % 2 else None
 
     def begins(batch: pa.RecordBatch) -> pa.BooleanArray:
-        keys = batch["key"]
-        raw = np.frombuffer(keys.buffers()[1], np.uint8).reshape(-1, keys.type.byte_width)
-        raw = raw[keys.offset : keys.offset + len(keys)]
+        raw = _key_words(batch["key"]).view(np.uint8)
         mask = (raw[:, : len(whole)] == np.frombuffer(whole, np.uint8)).all(axis=1)
         if half is not None:
             mask &= raw[:, len(whole)] >> 4 == half
-        return pa.array(mask)
+        return pc.and_(pa.array(mask), batch["key"].is_valid())  # null: erased, zeros under it
 
     yield from _scan(items, DOCUMENTS, ("key",), begins)
+
+
+def _key_words(keys: pa.FixedSizeBinaryArray) -> np.ndarray:
+    """A view (n, 2) uint64 of the bytes as they lie: for comparing, not for sorting."""
+    raw = np.frombuffer(keys.buffers()[1], np.uint64).reshape(-1, 2)
+    return raw[keys.offset : keys.offset + len(keys)]
 
 
 def _scan(
@@ -176,7 +203,7 @@ def _close_ids(items: Sequence[Item], name: str) -> tuple[str, ...]:
 def _an_id_of(items: Sequence[Item], source: str) -> tuple[str, int, str | None]:
     """A source, its documents, and the id of the first of them."""
     own = [item for item in items if item.source == source]
-    num_documents = sum(item.num_documents[kind] for item in own for kind in DOCUMENTS)
+    num_documents = sum(item.num_left(kind) for item in own for kind in DOCUMENTS)
     first = next((ids[0].as_py() for ids in _ids(own) if len(ids)), None)
     return source, num_documents, first
 
@@ -184,11 +211,12 @@ def _an_id_of(items: Sequence[Item], source: str) -> tuple[str, int, str | None]
 def _quarantined_names(items: Sequence[Item]) -> Iterator[str]:
     left = MAX_QUARANTINED
     for item in items:
-        if not item.num_documents["quarantined"] or not left:
+        if not item.num_left("quarantined") or not left:
             continue
         reader = RowReader(item.paths["quarantined"], "source_path", "source_row")
         for batch in reader.batches():
-            for row in batch.slice(0, left).to_pylist():
+            is_left = pc.greater_equal(batch["source_row"], 0)  # the others were erased
+            for row in batch.filter(is_left).slice(0, left).to_pylist():
                 yield f"{row['source_path']}#{row['source_row']}"
                 left -= 1
 

@@ -5,7 +5,6 @@ place of its work item in OUT/run.json.
 """
 
 import difflib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import PrepareError, UsageError
+from pipeline.files import read_json
+from pipeline.finished import check_finished
 from pipeline.manifest import load_manifest
 from pipeline.plan import Fit, Plan
 from pipeline.records import Record
@@ -35,6 +36,11 @@ class Item:
     source: str
     paths: dict[str, Path]  # by kind: kept, signatures, dropped, quarantined
     num_documents: dict[str, int]  # by kind: kept, dropped, quarantined
+    num_erased: dict[str, int]  # of these, rows that hold nothing any more
+
+    def num_left(self, kind: str) -> int:
+        """Rows of a kind that are not erased."""
+        return self.num_documents[kind] - self.num_erased.get(kind, 0)
 
 
 @dataclass(frozen=True)
@@ -115,11 +121,8 @@ def open_output(out: Path) -> Output:
 
     Raises `UsageError` where there is none, `PrepareError` where files of it are gone.
     """
-    if not ((out / RUN_NAME).is_file() and (out / MANIFEST_NAME).is_file()):
-        raise UsageError(
-            f"{out}: no finished output of `prepare run` here; give the manifest's `output`"
-        )
-    names = json.loads((out / RUN_NAME).read_text(encoding="utf-8"))
+    check_finished(out)
+    names = read_json(out / RUN_NAME)
     manifest = load_manifest(out / MANIFEST_NAME)
     fits = tuple(Fit(**fit) for fit in names.get("fits", ()))
     plan = Plan(manifest, (out / names.get("base", ".")).resolve(), out.resolve(), fits)
@@ -151,4 +154,5 @@ def _item(plan: Plan, number: int, record: Record) -> Item:
             "dropped": sum(counts["dropped"].values()),
             "quarantined": sum(counts["quarantined"].values()),
         },
+        record.get("erased", {}),
     )

@@ -1,5 +1,7 @@
 """Where the tokens of a document stand in the shards."""
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,40 +17,50 @@ class Piece:
     part: str  # relative to the shard directory
     split: str
     stratum: str | None
-    row: int
+    row: int  # in the part
+    number: int  # over all parts of source, split and stratum, as `train` and `trace` count
     start: int
     end: int
     first_token: int
+    num_learned: int | None = None  # of its tokens; None: the part has no loss mask
 
 
 def pieces_of(out: Path, source: str, key: bytes) -> list[Piece]:
     """All pieces of the documents with a key, in the order of the document's tokens.
 
-    Reads the keys of the parts of its source, 16 bytes a piece. Raises `ShardError` where the
-    shards are not complete.
+    Reads the keys of the parts of its source, 16 bytes a piece: 10 ms for 100 MB of shards. Raises
+    `ShardError` where the shards are not complete.
     """
     index: ShardIndex = read_index(out)
     folder = find_shards(out)
-    found = [
-        piece
-        for shard in index.shards
-        if shard.source == source
-        for piece in _pieces(folder, shard, key)
-    ]
+    found: list[Piece] = []
+    before: Counter[tuple[str, str | None]] = Counter()
+    for shard in index.shards:
+        if shard.source == source:
+            found += _pieces(folder, shard, key, before[shard.split, shard.stratum])
+            before[shard.split, shard.stratum] += shard.num_rows
     return sorted(found, key=lambda piece: piece.first_token)
 
 
-def _pieces(folder: Path, shard: Shard, key: bytes) -> list[Piece]:
+def _pieces(folder: Path, shard: Shard, key: bytes, before: int) -> Iterator[Piece]:
     wanted = np.frombuffer(key, "<u8")
-    found, first = [], 0
+    first = 0
     for block in ShardRows(folder / shard.path).blocks:
         for number in np.flatnonzero((block.keys == wanted).all(axis=1)):
             row, start, end = _span(block, int(number))
-            token = int(block.token_starts[number])
-            place = (shard.path, shard.split, shard.stratum)
-            found.append(Piece(*place, first + row, start, end, token))
+            learned = None if block.learned is None else int(block.learned[row, start:end].sum())
+            yield Piece(
+                part=shard.path,
+                split=shard.split,
+                stratum=shard.stratum,
+                row=first + row,
+                number=before + first + row,
+                start=start,
+                end=end,
+                first_token=int(block.token_starts[number]),
+                num_learned=learned,
+            )
         first += len(block.num_tokens)
-    return found
 
 
 def _span(block: RowBlock, number: int) -> tuple[int, int, int]:

@@ -114,7 +114,7 @@ def tell(output: Output, place: Place) -> Story:
     text = values["text"]
     return Story(
         fate=DROPPED if drop else REMOVED if removed else KEPT,
-        read=_read(output, source, values),
+        read=read_place(output, source, values),
         id=values["id"],
         key=values["key"].hex(),
         text_hash=values["text_hash"].hex(),
@@ -141,12 +141,13 @@ def _quarantined(output: Output, place: Place) -> Story:
     num_bytes = len(raw.as_buffer()) if raw.is_valid else None
     return Story(
         QUARANTINED,
-        _read(output, values["source"], values),
+        read_place(output, values["source"], values),
         quarantine=Quarantine(values["reason"], values["detail"], num_bytes),
     )
 
 
-def _read(output: Output, source: str, values: Mapping[str, Any]) -> Read:
+def read_place(output: Output, source: str, values: Mapping[str, Any]) -> Read:
+    """Where a row of a refined file was read, by its columns `source_path`, `source_row`, `url`."""
     config = output.plan.source(source)
     is_offset = config.format == "jsonl" or (config.format == "text" and config.per == "line")
     return Read(

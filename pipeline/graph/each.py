@@ -20,5 +20,9 @@ class EachItem(beam.PTransform):  # type: ignore[misc]  # Beam ships no types
         super().__init__(label=function.__name__)
         self._function, self._arguments = function, arguments
 
+    def do(self, item: Any) -> Record:
+        """What is done with one item, here and now."""
+        return self._function(item, **self._arguments)
+
     def expand(self, items: beam.PCollection) -> beam.PCollection:
         return items | beam.Map(self._function, **self._arguments)

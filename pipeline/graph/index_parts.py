@@ -111,10 +111,11 @@ def _documents(item: IndexPartItem, plan: Plan) -> Iterator[pa.RecordBatch]:
         for batch in RowReader(plan.out / path, "id", "key", "text_hash").batches():
             rows = np.flatnonzero(stays[first : first + batch.num_rows])
             kept = batch.take(pa.array(rows))
+            is_left = kept["text_hash"].is_valid().to_numpy(zero_copy_only=False)  # not erased
             columns = {
                 **{name: kept[name] for name in ("id", "key", "text_hash")},
                 "source": np.full(len(rows), names.index(source)),
-                "validates": validation_mask(kept["text_hash"], fraction),
+                "validates": validation_mask(kept["text_hash"], fraction) & is_left,
                 "file": np.full(len(rows), file),
                 "row": rows + first,
             }

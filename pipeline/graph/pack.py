@@ -18,14 +18,18 @@ import pyarrow.compute as pc
 from pipeline.arrow import num_value_bytes
 from pipeline.errors import PrepareError
 from pipeline.files import arrow_writer
+from pipeline.ledger import check_item, pack_imbalance, tokenise_imbalance
 from pipeline.plan import Plan
-from pipeline.records import Record
+from pipeline.records import NOTHING, MadeOf, Record
 from pipeline.refined import RowReader
 from pipeline.removals import Removals, read_removals
+from pipeline.segments import COLUMN as SEGMENTS
 from pipeline.shards import SPLITS, TokenizerIdentity, token_type
 from pipeline.splits import validation_mask
+from pipeline.tokens.chat import template_digest
 from pipeline.tokens.parts import pack_part
-from pipeline.tokens.token_file import Span, token_batch, tokens_schema
+from pipeline.tokens.segments import SegmentTokenizer
+from pipeline.tokens.token_file import Span, span_lengths, token_batch, tokens_schema
 from pipeline.tokens.tokenize import Tokenizer
 
 
@@ -39,6 +43,8 @@ class TokeniseItem:
     first: int
     last: int
     fingerprint: str
+    num_kept: int = 0  # documents of the refined file, as its record says
+    made_of: MadeOf = NOTHING
 
 
 class Documents(NamedTuple):
@@ -64,6 +70,7 @@ class PackItem:
     path: str  # of the part, relative to the output directory
     documents: tuple[Documents, ...]
     fingerprint: str
+    made_of: MadeOf = NOTHING
 
 
 def token_paths(out: Path, item: TokeniseItem) -> dict[str, Path]:
@@ -75,12 +82,13 @@ def token_paths(out: Path, item: TokeniseItem) -> dict[str, Path]:
 def tokenise_item(item: TokeniseItem, plan: Plan, identity: TokenizerIdentity) -> Record:
     """Tokenise the surviving documents of one refined file."""
     started = time.monotonic()
-    tokenizer = _tokenizer(plan, identity)
+    segmented = plan.source(item.source).is_segmented
+    tokenizer = _tokenizer(plan, identity, segmented=segmented)
     removals = read_removals(plan.out, item.removals, item.first, item.last)
     fraction = plan.source(item.source).validation_fraction
     paths = token_paths(plan.out, item)
     counts: Counter[str] = Counter(num_documents=0, num_bytes=0, num_tokens=0, num_fallbacks=0)
-    schema = tokens_schema(token_type(identity.num_ids))
+    schema = tokens_schema(token_type(identity.num_ids), learned=segmented)
     with (
         arrow_writer(paths["train"], schema) as train,
         arrow_writer(paths["validation"], schema) as validation,
@@ -90,8 +98,12 @@ def tokenise_item(item: TokeniseItem, plan: Plan, identity: TokenizerIdentity) -
             for writer, mask in ((train, ~held_out), (validation, held_out)):
                 if not mask.any():
                     continue
-                part = batch.filter(pa.array(mask))
-                tokens = tokenizer.encode(part["text"])
+                part = batch if mask.all() else batch.filter(pa.array(mask))
+                tokens = (
+                    tokenizer.encode(part["text"], part[SEGMENTS])
+                    if isinstance(tokenizer, SegmentTokenizer)
+                    else tokenizer.encode(part["text"], part["text_hash"])
+                )
                 num_bytes = num_value_bytes(part["text"])
                 writer.write_batch(token_batch(tokens, part["key"], part["text_hash"], num_bytes))
                 counts["num_documents"] += part.num_rows
@@ -100,7 +112,9 @@ def tokenise_item(item: TokeniseItem, plan: Plan, identity: TokenizerIdentity) -
                 counts["num_fallbacks"] += tokens.num_fallback + tokens.num_mismatched
     seconds = time.monotonic() - started
     values = {**counts, "removed": removals.num_by_rule()}
-    return plan.records("tokenise").commit(item.fingerprint, paths, values, seconds)
+    check_item(tokenise_imbalance(values, item.num_kept), item.kept)
+    records = plan.records("tokenise")
+    return records.commit(item.fingerprint, paths, values, seconds, item.made_of)
 
 
 def surviving(kept: Path, removals: Removals) -> Iterator[pa.RecordBatch]:
@@ -116,6 +130,8 @@ def surviving(kept: Path, removals: Removals) -> Iterator[pa.RecordBatch]:
             pc.equal(batch["key"].take(rows), removals.keys[low:high]),
             pc.equal(batch["text_hash"].take(rows), removals.text_hashes[low:high]),
         )
+        is_erased = pc.and_(removals.keys[low:high].is_null(), batch["key"].take(rows).is_null())
+        found = pc.or_(pc.fill_null(found, False), is_erased)
         if found.true_count < len(found):
             raise PrepareError(
                 f"{kept}: {len(found) - found.true_count} removals name rows that hold another "
@@ -124,7 +140,10 @@ def surviving(kept: Path, removals: Removals) -> Iterator[pa.RecordBatch]:
         first += batch.num_rows
         keep = np.ones(batch.num_rows, bool)
         keep[rows.to_numpy()] = False
-        if keep.any():
+        keep &= batch["key"].is_valid().to_numpy(zero_copy_only=False)  # the others are erased
+        if keep.all():
+            yield batch  # a filter would copy the texts
+        elif keep.any():
             yield batch.filter(pa.array(keep))
 
 
@@ -133,18 +152,28 @@ def pack_item(item: PackItem, plan: Plan, identity: TokenizerIdentity) -> Record
     started = time.monotonic()
     path = plan.out / item.path
     spans = [documents.below(plan.out) for documents in item.documents]
-    counts = pack_part(spans, plan.manifest.pack, identity, path)
+    num_tokens = sum(int(span_lengths(span).sum()) for span in spans)
+    part = pack_part(spans, plan.manifest.pack, identity, path)
+    counts = {**part, "num_tokens_read": num_tokens}
+    check_item(pack_imbalance(counts), item.path)
     seconds = time.monotonic() - started
-    return plan.records("pack").commit(item.fingerprint, {"part": path}, counts, seconds)
+    records = plan.records("pack")
+    return records.commit(item.fingerprint, {"part": path}, counts, seconds, item.made_of)
 
 
-_tokenizers: dict[tuple[str, str], Tokenizer] = {}
+_tokenizers: dict[tuple[str, str], Tokenizer | SegmentTokenizer] = {}
 
 
-def _tokenizer(plan: Plan, identity: TokenizerIdentity) -> Tokenizer:
-    """One tokenizer per process: loading takes 0.5 s."""
-    key = (str(plan.out), identity.fingerprint + plan.manifest.tokenizer.model_dump_json())
+def _tokenizer(
+    plan: Plan, identity: TokenizerIdentity, *, segmented: bool
+) -> Tokenizer | SegmentTokenizer:
+    """One tokenizer of each kind per process: loading takes 0.5 s."""
+    folder, config = plan.out / identity.path, plan.manifest.tokenizer
+    settings = identity.fingerprint + config.model_dump_json()
+    if segmented:
+        settings += template_digest(folder)
+    key = (str(plan.out), settings)
     if key not in _tokenizers:
-        folder = plan.out / identity.path
-        _tokenizers[key] = Tokenizer(folder, identity, plan.manifest.tokenizer)
+        kind = SegmentTokenizer if segmented else Tokenizer
+        _tokenizers[key] = kind(folder, identity, config)
     return _tokenizers[key]

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
-from pipeline.errors import UsageError, WorkerError
+from pipeline.errors import OutputError, PrepareError, UsageError, WorkerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -34,7 +34,7 @@ class _Failure:
 
     kind: str
     message: str
-    is_usage: bool
+    error: type[PrepareError]  # what the supervisor raises
     traceback: str
 
 
@@ -83,7 +83,7 @@ class Pool(Generic[Task, Result]):
                 index, worker.task = worker.task, None
                 try:
                     answer = worker.connection.recv()
-                except (EOFError, ConnectionResetError):
+                except (EOFError, OSError):  # its end, a reset, or an answer that breaks off
                     self._replace(worker)
                     if index is not None:
                         _check_attempts(tasks[index], attempts[index], worker.process.exitcode)
@@ -117,8 +117,8 @@ class Pool(Generic[Task, Result]):
 def _send(connection: Connection, task: Any) -> None:
     try:
         connection.send(task)
-    except BrokenPipeError:
-        return  # the process died while idle: `recv` sees the end of its stream and replaces it
+    except (BrokenPipeError, ConnectionResetError):
+        return  # the process is dead: `recv` sees the end of its stream and replaces it
 
 
 def _check_attempts(task: object, num_attempts: int, exit_code: int | None) -> None:
@@ -131,7 +131,9 @@ def _check_attempts(task: object, num_attempts: int, exit_code: int | None) -> N
 
 def _error(failure: _Failure) -> Exception:
     message = BEAM_SUFFIX.sub("", failure.message)
-    error = UsageError(message) if failure.is_usage else WorkerError(f"{failure.kind}: {message}")
+    if failure.error is WorkerError:
+        message = f"{failure.kind}: {message}"
+    error = failure.error(message)
     error.add_note(failure.traceback)
     return error
 
@@ -142,16 +144,25 @@ def _serve(connection: Connection, function: Callable[[Any], Any], parent: int) 
     while True:
         try:
             task = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             return
         try:
             answer = function(task)
         # The worker's boundary: whatever happened is carried to the supervisor, which raises it.
         except Exception as exc:  # noqa: BLE001
             answer = _Failure(
-                type(exc).__name__, str(exc), isinstance(exc, UsageError), traceback.format_exc()
+                type(exc).__name__, str(exc), _error_type(exc), traceback.format_exc()
             )
-        connection.send(answer)
+        try:
+            connection.send(answer)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+
+def _error_type(error: Exception) -> type[PrepareError]:
+    """What a person is told: their own mistake, a full disk, or that the work failed."""
+    known = (kind for kind in (UsageError, OutputError) if isinstance(error, kind))
+    return next(known, WorkerError)
 
 
 def _exit_with_parent(parent: int) -> None:

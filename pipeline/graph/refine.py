@@ -15,16 +15,20 @@ import pyarrow as pa
 from pipeline.arrow import num_value_bytes
 from pipeline.errors import PrepareError
 from pipeline.files import arrow_writer
+from pipeline.ledger import check_item, refine_imbalance
 from pipeline.plan import ITEM_BYTES, Plan, RefineItem, SpoolItem, TextItem
-from pipeline.records import Record
+from pipeline.records import Record, check_outputs
 from pipeline.refined import RefinedWriter, documents_as_read, refined_paths
 from pipeline.refining import Refinery, build_refinery
 from pipeline.sources.coalesce import coalesce
+from pipeline.sources.files import check_unchanged
 from pipeline.sources.protocol import Slice
-from pipeline.sources.schema import DOCUMENT, QUARANTINE, SKIPPED, Rows
+from pipeline.sources.schema import QUARANTINE, SKIPPED, Rows, document_schema
+from pipeline.tokens.chat import template_digest
+from pipeline.tokens.resolve import FOLDER
 
-# A spooled chunk is a file of each of these, as they stand in `Rows`.
-SPOOLED = {"documents": DOCUMENT, "quarantined": QUARANTINE, "skipped": SKIPPED}
+_TAKEN = ("kept", "dropped", "quarantined")  # files that an item is filtered anew from
+SPOOLED = ("documents", "quarantined", "skipped")  # files of a spooled chunk, as `Rows` has them
 
 
 def refine_item(item: RefineItem, plan: Plan) -> Record:
@@ -34,16 +38,27 @@ def refine_item(item: RefineItem, plan: Plan) -> Record:
     paths = refined_paths(plan.out, item.source, item.fingerprint)
     write = _refine if item.measured_by is None else _refilter
     writer = write(item, plan, refinery, paths)
+    counts = writer.counts()
+    check_item(refine_imbalance(counts), f"source {item.source}: {_name(item)}")
     return plan.records("refine").commit(
         item.fingerprint,
         paths,
-        writer.counts(),
+        counts,
         time.monotonic() - started,
+        item.made_of,
         source=item.source,
         settings=item.settings,
         measured=item.measured,
         batch_rows=writer.batch_rows,
     )
+
+
+def _name(item: RefineItem) -> str:
+    """What a person knows an item by."""
+    if not item.slices:
+        return item.chunk or f"refine {item.fingerprint}"
+    first, last = item.slices[0], item.slices[-1]
+    return f"{first.input.relative} from {first.start:,} to {last.input.relative}"
 
 
 def _refine(
@@ -66,7 +81,8 @@ def _refilter(
         raise PrepareError(
             f"{plan.out}: the refined files of {item.measured_by} are gone; run it again"
         )
-    stored = refinery.stored(_empty(DOCUMENT)).schema.names
+    check_outputs(plan.out, before, _TAKEN)
+    stored = refinery.stored(_empty(refinery.read_schema)).schema.names
     with RefinedWriter(paths, refinery, before["counts"]) as writer:
         for batch in _batches(plan.out / before["outputs"]["quarantined"]["path"]):
             writer.write_quarantined(batch)
@@ -82,16 +98,22 @@ def read_rows(item: RefineItem | TextItem, plan: Plan) -> Iterator[Rows]:
         reader = plan.reader(item.source)
         for piece in item.slices:
             yield from reader.read(piece)
+            check_unchanged(piece.input)
         return
     documents, quarantined, skipped = (
         plan.out / item.chunk.replace("documents-", f"{kind}-") for kind in SPOOLED
     )
+    schema = _read_schema(plan, item.source)
     for batch in _batches(documents):
         yield Rows(batch, _empty(QUARANTINE))
     for batch in _batches(quarantined):
-        yield Rows(_empty(DOCUMENT), batch)
+        yield Rows(_empty(schema), batch)
     for batch in _batches(skipped):
-        yield Rows(_empty(DOCUMENT), _empty(QUARANTINE), batch)
+        yield Rows(_empty(schema), _empty(QUARANTINE), batch)
+
+
+def _read_schema(plan: Plan, source: str) -> pa.Schema:
+    return document_schema(segmented=plan.source(source).is_segmented)
 
 
 def spool_item(item: SpoolItem, plan: Plan) -> Record:
@@ -99,6 +121,7 @@ def spool_item(item: SpoolItem, plan: Plan) -> Record:
     started = time.monotonic()
     folder = plan.out / "spool" / item.fingerprint
     outputs: dict[str, Path] = {}
+    schemas = (_read_schema(plan, item.source), QUARANTINE, SKIPPED)
     num_read = 0
     batches = plan.reader(item.source).read(Slice(input=item.input))
     batches = coalesce(batches)
@@ -110,7 +133,7 @@ def spool_item(item: SpoolItem, plan: Plan) -> Record:
         with ExitStack() as stack:
             writers = [
                 stack.enter_context(arrow_writer(folder / file, schema))
-                for file, schema in zip(names, SPOOLED.values(), strict=True)
+                for file, schema in zip(names, schemas, strict=True)
             ]
             num_bytes = 0
             while rows is not None and num_bytes < ITEM_BYTES:
@@ -119,9 +142,10 @@ def spool_item(item: SpoolItem, plan: Plan) -> Record:
                 num_bytes += int(num_value_bytes(rows.documents["text"]).sum())
                 num_read += rows.documents.num_rows + rows.quarantined.num_rows
                 rows = next(batches, None)
+    check_unchanged(item.input)
     seconds = time.monotonic() - started
     counts = {"num_read": num_read}
-    return plan.records("spool").commit(item.fingerprint, outputs, counts, seconds)
+    return plan.records("spool").commit(item.fingerprint, outputs, counts, seconds, item.made_of)
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
@@ -142,7 +166,8 @@ def _refinery(plan: Plan, source: str) -> Refinery:
     """One refinery per process and source, whose parts need not be found again for each item."""
     filters = json.dumps([str(plan.base), *plan.filters_of(source)])
     tables = f"{plan.out}: {plan.evaluation_sets}, {plan.edits_folder}"
-    key = (plan.manifest.model_dump_json(), source, filters, tables, str(plan.pii_key))
+    template = template_digest(plan.out / FOLDER)
+    key = (plan.manifest.model_dump_json(), source, filters, tables, str(plan.pii_key), template)
     if key not in _refineries:
         _refineries[key] = build_refinery(plan, source)
     return _refineries[key]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.plan import Plan
-from pipeline.records import Record
+from pipeline.records import NOTHING, MadeOf, Record
 from pipeline.shards import SPLITS
 from pipeline.signals import DocumentFiles, read_signal
 from pipeline.strata import StrataConfig, stratum_numbers
@@ -28,6 +28,7 @@ class StratifyItem:
     tokens: tuple[tuple[str, str], ...]  # (split, path)
     removals: str
     fingerprint: str
+    made_of: MadeOf = NOTHING
 
 
 def order_paths(out: Path, item: StratifyItem) -> dict[str, Path]:
@@ -49,5 +50,5 @@ def stratify_item(item: StratifyItem, plan: Plan) -> Record:
         counts[split] = np.bincount(numbers, minlength=len(item.strata.all_names)).tolist()
     seconds = time.monotonic() - started
     return plan.records("stratify").commit(
-        item.fingerprint, paths, {"num_documents": counts}, seconds
+        item.fingerprint, paths, {"num_documents": counts}, seconds, item.made_of
     )

@@ -27,7 +27,7 @@ def add_index(commands: Any, console: Callable[[], Console]) -> None:
 
 
 def _index(options: argparse.Namespace, console: Console) -> int:
-    from pipeline.index.segments import segments
+    from pipeline.index.segments import protect, segments
     from pipeline.stage import locked
 
     index = options.index
@@ -39,6 +39,7 @@ def _index(options: argparse.Namespace, console: Console) -> int:
         _list(segments(index), console)
         return 0
     with locked(index):
+        protect(index)
         if options.delete is not None:
             _delete_segment(index, options.delete, console)
         else:

@@ -26,14 +26,18 @@ class Deleted(NamedTuple):
 
 
 def read_ids(path: Path) -> pa.Array:
-    """The ids of a text file, one a line; white space around them and empty lines do not count."""
+    """The names of a text file, one a line, ended by \\n or \\r\\n; empty lines do not count.
+
+    Nothing else ends a line, and nothing is stripped but a byte order mark: white space and other
+    separators of lines may be in an id. Raises `UsageError` where there is no name.
+    """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(
             f"{path}: cannot be read ({exc}); give a UTF-8 file, an id a line"
         ) from exc
-    ids = [line.strip() for line in lines if line.strip()]
+    ids = [name for line in text.split("\n") if (name := line.removesuffix("\r"))]
     if not ids:
         raise UsageError(f"{path}: got no id at all, want one a line")
     return pa.array(ids, pa.string())

@@ -9,6 +9,8 @@
                                               stores them (`dedup.minhash.signatures`)
                                 deleted.arrow         number and text hash of what was deleted since
 
+A segment, its folders and its files, is its owner's alone, whatever the umask: it holds ids.
+
 The fingerprint is of the contents, so a segment is replaced by writing another folder beside it and
 renaming one file. 12 bytes a bucket and about 60 a document: 240 for each document of 15 buckets.
 """
@@ -27,7 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import PrepareError, UsageError
-from pipeline.files import arrow_writer, file_hash, write_json
+from pipeline.files import OWNER_ONLY, arrow_writer, check_inside, file_hash, write_json
 from pipeline.keys import KEY_TYPE
 from pipeline.records import fingerprint
 
@@ -151,6 +153,9 @@ def _segment(path: Path) -> Segment:
     values["files"] = tuple(values["files"])
     values["sources"] = tuple((name, priority) for name, priority in values["sources"])
     segment = Segment(path.parent.parent, path.parent.name, Contents(**values))
+    check_inside(path.parent, [segment.contents.fingerprint])
+    check_inside(segment.data, segment.contents.file_bytes)
+    check_inside(segment.out, segment.contents.files)
     for name, num_bytes in segment.contents.file_bytes.items():
         file = segment.data / name
         if not file.is_file() or file.stat().st_size != num_bytes:
@@ -202,9 +207,11 @@ def publish(
     """
     segment = Segment(index, name, contents)
     home = index / name
+    home.mkdir(mode=0o700, exist_ok=True)
+    protect(index)
     if not _is_whole(segment):
         staged = home / f".tmp-{uuid.uuid4().hex}"
-        staged.mkdir(parents=True)
+        staged.mkdir(mode=0o700)
         for file, path in files.items():
             _copy(path, staged / file)
         shutil.rmtree(segment.data, ignore_errors=True)
@@ -224,7 +231,18 @@ def _is_whole(segment: Segment) -> bool:
     )
 
 
+def protect(index: Path) -> None:
+    """Close the segments that an earlier version left open; those of other users are theirs."""
+    for home in index.glob("[!.]*/"):
+        for path in (home, *home.rglob("*")):
+            state = path.lstat()
+            is_open = not path.is_symlink() and state.st_mode & OWNER_ONLY
+            if is_open and state.st_uid == os.geteuid():
+                path.chmod(0o700 if path.is_dir() else 0o600)
+
+
 def _copy(path: Path, target: Path) -> None:
+    target.touch(mode=0o600)  # who opens it to write leaves the mode as it is
     shutil.copyfile(path, target)
     with target.open("rb+") as handle:
         os.fsync(handle.fileno())

@@ -1,6 +1,5 @@
 """The texts that a reference language model is trained on, and those that it is judged by."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 import yaml
 
 from pipeline.errors import PrepareError, SourceError, UsageError
+from pipeline.files import read_json
 from pipeline.graph.pack import surviving
 from pipeline.keys import hash_values
 from pipeline.records import Records, fingerprint
@@ -79,7 +79,7 @@ class PreparedCorpus:
                 f"{self.out}: no finished output of `prepare run` here (no run.json); "
                 "want the manifest's `output`, or --text FILE"
             )
-        names: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+        names: dict[str, list[str]] = read_json(path)
         return names
 
     def _files(self) -> Iterator[tuple[Path, Removals]]:

@@ -14,7 +14,7 @@ from pipeline.explaining.duplication import MAX_LISTED, MAX_VERIFIED, Candidate,
 from pipeline.explaining.finding import Place, Unknown
 from pipeline.explaining.judging import DROPPED, NOT_REACHED, PASSED, UNFITTED, Check, Verdict
 from pipeline.explaining.packed import Piece
-from pipeline.explaining.story import EXCERPT_CHARS, Deduplication, Story
+from pipeline.explaining.story import EXCERPT_CHARS, Deduplication, Read, Story
 from pipeline.removals import LEAKS
 from pipeline.report.changes import cleaning
 from pipeline.report.visible import visible, visible_lines
@@ -89,10 +89,7 @@ def _headline(story: Story) -> Text:
 
 def _lines(story: Story) -> Iterator[Line]:
     read = story.read
-    where = f"byte {read.row:,} of the decompressed file" if read.is_offset else f"row {read.row:,}"
-    if read.format == "warc":
-        where = f"the record at {read.row:,}"
-    yield "read", f"source {read.source}: {visible(read.path)}#{read.row}, that is {where}"
+    yield "read", where_read(read)
     if read.url is not None:
         yield "", visible(read.url)
     if story.quarantine is not None:
@@ -114,6 +111,14 @@ def _lines(story: Story) -> Iterator[Line]:
         yield from _deduplication(story.deduplication, story.split)
         yield from _packed(story)
     yield from _excerpt(story)
+
+
+def where_read(read: Read) -> str:
+    """Source, file and row of a document."""
+    where = f"byte {read.row:,} of the decompressed file" if read.is_offset else f"row {read.row:,}"
+    if read.format == "warc":
+        where = f"the record at {read.row:,}"
+    return f"source {read.source}: {visible(read.path)}#{read.row}, that is {where}"
 
 
 def _quarantined(story: Story) -> Iterator[Line]:
@@ -240,9 +245,11 @@ def _packed(story: Story) -> Iterator[Line]:
 
 def _piece(piece: Piece) -> str:
     last = piece.first_token + piece.end - piece.start
+    also = "" if piece.number == piece.row else f" ({piece.number:,} over all parts)"
+    learned = "" if piece.num_learned is None else f", {piece.num_learned:,} of them learned"
     return (
-        f"  shards/{piece.part} row {piece.row:,}, places {piece.start}..{piece.end - 1}: "
-        f"its tokens {piece.first_token:,}..{last - 1:,}"
+        f"  shards/{piece.part} row {piece.row:,}{also}, places {piece.start}..{piece.end - 1}: "
+        f"its tokens {piece.first_token:,}..{last - 1:,}{learned}"
     )
 
 

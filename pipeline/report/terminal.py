@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.ledger import Ledger, SourceLedger
+from pipeline.outcome import Outcome
 from pipeline.report.changes import cleaning, with_prefix
-from pipeline.run import Outcome
 
 MEGABYTE = 1e6
 

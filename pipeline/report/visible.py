@@ -6,6 +6,8 @@ or as escapes, and so are format characters; the two joiners stay, because scrip
 them, and so do the Arabic signs that are of that category but are seen.
 """
 
+import io
+import sys
 import unicodedata
 
 _SEEN = {0x200C, 0x200D, *range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
@@ -41,3 +43,10 @@ def visible(text: str) -> str:
 def visible_lines(text: str) -> list[str]:
     """Line by line; a tab is four spaces."""
     return [visible(line.replace("\t", "    ")) for line in text.split("\n")]
+
+
+def replace_what_cannot_be_printed() -> None:
+    """A terminal that is not UTF-8 gets escapes instead of a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -21,6 +22,7 @@ from pipeline.text.whitespace import tidy
 # One change may make place for another: a control goes, and a letter meets its accent. Texts that
 # changed are looked at again, until nothing changes; the development corpus needs two rounds.
 MAX_ROUNDS = 8
+TOO_COMPLEX = "html_too_complex"  # a code of `sources.schema.REASONS`
 
 _SETTLED = pa.schema(
     [
@@ -43,7 +45,8 @@ class CleanConfig(Config):
     html: HtmlMode = Field(
         default="auto",
         description="Which documents are HTML; `auto`: those that look like it, and those that a "
-        "web source declares to be.",
+        "web source declares to be. Where prompts or messages make the texts, `auto` is `never`, "
+        "unless the source itself says it.",
     )
     extract: Extractor = Field(
         default="resiliparse",
@@ -110,7 +113,8 @@ class Cleaned(NamedTuple):
     texts: pa.StringArray
     changes: pa.RecordBatch  # CHANGES: what was done
     head: pa.RecordBatch  # `html.head.HEAD`: what a page says of itself
-    problem: pa.StringArray  # why a page was refused, in a sentence; null for the others
+    problem: pa.StringArray  # why a text was refused, in a sentence; null for the others
+    reason: pa.StringArray  # of these the code in `sources.schema.REASONS`
 
     def filter(self, mask: pa.BooleanArray) -> "Cleaned":
         """The rows of the mask."""
@@ -133,7 +137,12 @@ def clean(
     texts, settled = _settle(pages.texts, config)
     columns = [pa.array(column) for column in (pages.is_page.astype(np.int32), *settled)]
     changes = pa.RecordBatch.from_arrays(columns, schema=CHANGES)
-    return Cleaned(texts, changes, pages.head, pages.problem)
+    return Cleaned(texts, changes, pages.head, pages.problem, reasons(pages.problem, TOO_COMPLEX))
+
+
+def reasons(problem: pa.StringArray, code: str) -> pa.StringArray:
+    """The code for each text that has a problem; null for the others."""
+    return pc.if_else(problem.is_valid(), pa.scalar(code), pa.scalar(None, pa.string()))
 
 
 def _settle(

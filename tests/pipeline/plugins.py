@@ -139,10 +139,14 @@ class HereRunner:
 
 
 class NoReporter:
-    """Shows nothing, and remembers the names of the stages."""
+    """Shows nothing, and remembers the names of the stages, and the notes."""
 
     def __init__(self) -> None:
         self.stages: list[str] = []
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
     @contextmanager
     def stage(self, name: str, num_items: int, num_done: int) -> Iterator[Advance]:

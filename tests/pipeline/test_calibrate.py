@@ -275,6 +275,7 @@ def test_a_new_manifest_stands_beside_the_old_one(corpus: Corpus, tmp_path: Path
         write_manifest(path, tmp_path / "n.yaml", {}, [])
 
 
+@pytest.mark.slow
 def test_what_it_writes_a_run_accepts_and_keeps_that_share(
     corpus: Corpus, plan: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:

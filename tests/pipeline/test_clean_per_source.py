@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from pipeline.errors import ManifestError, UsageError
-from pipeline.manifest import Manifest, load_manifest
+from pipeline.manifest import Manifest, load_manifest, manifest_values
 from pipeline.plan import Plan, measuring_settings, read_settings, text_settings
 from pipeline.refining import build_refinery
-from pipeline.run import check_extractors, manifest_values
+from pipeline.run import check_extractors
 from pipeline.sources.schema import DOCUMENT
-from pipeline.text.clean import CleanConfig
+from pipeline.text.clean import CleanConfig, clean
 
 CODE_TEXT = "def f():\r\n\n\n\n    x  = 'trÃ¨s'  # <b>\t\n"
 
@@ -47,6 +47,26 @@ def test_the_keys_of_a_source_stand_over_those_of_code_over_the_manifests() -> N
     assert (code.remove_controls, code.remove_invisible) == (False, False)
     assert made.clean_of("s3") == code.model_copy(update={"collapse_whitespace": True})
     assert base == CleanConfig(dehyphenate=True, unicode="none", remove_invisible=False)
+
+
+PAIR = {"format": "jsonl", "prompt_field": "q", "completion_field": "a"}
+CHAT = {"format": "jsonl", "messages_field": "m"}
+
+
+@pytest.mark.parametrize("kind", [PAIR, CHAT])
+def test_html_is_looked_for_in_answers_only_where_that_is_asked_for(
+    kind: dict[str, Any], tmp_path: Path
+) -> None:
+    page = pa.array(["<p>Hello <b>users</b></p>"])
+    made = manifest(kind, {**kind, "clean": {"html": "auto"}}, {**kind, "clean": {}}, {})
+    path = tmp_path / "m.yaml"
+    path.write_text(yaml.safe_dump(manifest_values(made)))
+    for each in (made, load_manifest(path)):
+        modes = [each.clean_of(f"s{n}") for n in range(4)]
+        assert [mode.html for mode in modes] == ["never", "auto", "never", "auto"]
+        left = [clean(page, mode).texts[0].as_py() for mode in modes]
+        assert left == [page[0].as_py(), "Hello users", page[0].as_py(), "Hello users"]
+    assert manifest(kind, clean={"html": "always"}).clean_of("s0").html == "always"
 
 
 def test_a_manifest_that_was_written_out_means_the_same(tmp_path: Path) -> None:
@@ -101,8 +121,8 @@ def test_only_work_needs_a_library_that_reads_pages(
     made = manifest({}, {"code": True}, clean={"extract": "trafilatura"})  # no error
     with pytest.raises(UsageError, match=r"sources\.s0: .*trafilatura.*not installed.*strip"):
         check_extractors(Plan(made, tmp_path, tmp_path / "out"))
-    for clean in ({"extract": "trafilatura", "html": "never"}, {"extract": "resiliparse"}):
-        check_extractors(Plan(manifest({}, clean=clean), tmp_path, tmp_path / "out"))
+    for fine in ({"extract": "trafilatura", "html": "never"}, {"extract": "resiliparse"}):
+        check_extractors(Plan(manifest({}, clean=fine), tmp_path, tmp_path / "out"))
     monkeypatch.undo()
     check_extractors(Plan(made, tmp_path, tmp_path / "out"))
 

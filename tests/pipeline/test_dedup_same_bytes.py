@@ -130,6 +130,7 @@ def test_ranges_of_hashes_do_not_show(june: Corpus, tmp_path: Path) -> None:
     assert removal_counts(other) == removal_counts(june)
 
 
+@pytest.mark.slow
 def test_workers_ranges_and_the_order_of_files_on_disk_do_not_show(
     june: Corpus, tmp_path: Path
 ) -> None:

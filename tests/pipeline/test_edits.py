@@ -175,6 +175,7 @@ def test_names_of_files_do_not_decide_what_stays(
     assert texts_of(other) == texts_of(edited)
 
 
+@pytest.mark.slow
 def test_other_thresholds_do_not_edit_again_and_other_edits_refine_again(
     tmp_path: Path, tokenizer_folder: Path
 ) -> None:

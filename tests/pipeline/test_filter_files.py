@@ -106,6 +106,7 @@ def test_a_model_with_a_fit_is_beside_the_manifest_for_every_command(listed: Pat
     assert tree(listed / "out") == tree(listed / "fresh")
 
 
+@pytest.mark.slow
 def test_the_commands_find_it_from_any_folder_and_calibrate_writes_it_as_it_was(
     listed: Path,
 ) -> None:

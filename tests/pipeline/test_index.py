@@ -103,13 +103,14 @@ class Here:
 
 
 def prepare(corpus: Corpus, *overrides: str) -> str:
-    """What `prepare run` does, and prints."""
+    """What `prepare run --refresh` does, and prints."""
     corpus.save()
     manifest = load_manifest(corpus.folder / "m.yaml", overrides)
     plan = Plan(manifest, corpus.folder, corpus.out)
     reporter = TerminalProgress(Console(file=io.StringIO()))
     printed = Console(file=io.StringIO(), width=100)
-    print_outcome(run(Context(plan, Here(), reporter, 10**9)), plan.out, printed)
+    context = Context(plan, Here(), reporter, 10**9, may_change=None)
+    print_outcome(run(context), plan.out, printed)
     return printed.file.getvalue()
 
 

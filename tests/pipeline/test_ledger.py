@@ -1,5 +1,7 @@
 """The ledger balances or the run fails, and too much quarantine fails it with the files' names."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,10 +10,14 @@ from pipeline.errors import LedgerError, QuarantineError
 from pipeline.ledger import (
     SourceLedger,
     check_balance,
+    check_item,
     check_quarantine,
     from_json,
+    pack_imbalance,
+    refine_imbalance,
     refined_ledger,
     to_json,
+    tokenise_imbalance,
 )
 
 COUNTS = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(1, 9))
@@ -65,3 +71,28 @@ def test_quarantine_over_the_limit_names_reasons_and_files() -> None:
         QuarantineError, match=r"4 of 100 rows \(4\.00%\).*b 3, a 1.*b\.jsonl \(3\)"
     ):
         check_quarantine(ledger, 0.039)
+
+
+@pytest.mark.parametrize("name", ["num_read", "num_kept", "dropped", "quarantined"])
+def test_an_item_that_lost_a_row_or_has_one_too_many_does_not_balance(name: str) -> None:
+    counts: Any = record(3, {"length": 2}, {"not_json": 1})["counts"]
+    assert refine_imbalance(counts) is None
+    if isinstance(counts[name], int):
+        counts[name] -= 1
+    else:
+        counts[name]["one_more"] = 1
+    problem = refine_imbalance(counts)
+    assert problem is not None
+    with pytest.raises(LedgerError, match=r"a\.jsonl: read \d rows, but kept \d .* = \d; this is"):
+        check_item(problem, "a.jsonl")
+
+
+def test_documents_of_an_item_are_tokenised_or_removed() -> None:
+    counts = {"num_documents": 5, "removed": {"near_duplicate": 2}}
+    assert tokenise_imbalance(counts, 7) is None
+    assert "kept 8 documents, but tokenised 5 + removed 2 = 7" in str(tokenise_imbalance(counts, 8))
+
+
+def test_a_part_holds_the_tokens_that_it_was_made_of() -> None:
+    assert pack_imbalance({"num_tokens": 4, "num_tokens_read": 4}) is None
+    assert pack_imbalance({"num_tokens": 4, "num_tokens_read": 5}) is not None

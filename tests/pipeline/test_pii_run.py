@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pytest
 
 from pipeline.cli import main
+from pipeline.files import file_hash
 from tests.pipeline.corpora import Corpus, docstrings, near_copy
 
 KEY, OTHER_KEY = "correct horse battery staple", "another horse, another battery"
@@ -82,6 +83,7 @@ def tagged(tmp_path_factory, tokenizer_folder) -> Corpus:
         return prepared(personal_corpus(folder, tokenizer_folder, num_samples=3), patch)
 
 
+@pytest.mark.slow
 def test_one_key_is_the_same_bytes_and_another_shares_no_email(
     pseudonymous, tmp_path, tokenizer_folder, monkeypatch, capsys
 ):
@@ -126,6 +128,7 @@ def test_what_is_kept_and_removed_depends_neither_on_the_mode_nor_on_a_key(
     assert main(["verify", str(removed.out), "--pii"]) == 0
 
 
+@pytest.mark.slow
 def test_refilter_is_what_run_makes_and_wants_the_same_key(
     pseudonymous, tmp_path, tokenizer_folder, monkeypatch, capsys
 ):
@@ -192,6 +195,11 @@ def test_the_second_scan_finds_what_is_left_and_tells_no_value(tagged, tmp_path,
     shutil.copytree(tagged.folder, tmp_path / "copy")
     path = tmp_path / "copy" / "out" / "manifest.yaml"
     path.write_text(path.read_text().replace("  - email\n", "  - email\n  - mac\n"))
+    assert main(["verify", str(path.parent)]) == 1
+    assert "not the manifest that the run was of" in capsys.readouterr().err
+    run = json.loads((path.parent / "run.json").read_text())
+    run["manifest_xxh3"] = file_hash(path)
+    (path.parent / "run.json").write_text(json.dumps(run))
     assert main(["verify", str(path.parent)]) == 0
     assert main(["verify", str(path.parent), "--pii"]) == 1
     told = capsys.readouterr().err

@@ -98,6 +98,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(
     assert list(corpus.out.rglob(".tmp-*")) == []
 
 
+@pytest.mark.slow
 def test_another_config_reuses_what_it_can_and_leaves_nothing_stale(
     tmp_path: Path, prepared: Corpus
 ) -> None:
@@ -118,6 +119,7 @@ def test_another_config_reuses_what_it_can_and_leaves_nothing_stale(
     assert not (corpus.out / "spool").exists()
 
 
+@pytest.mark.slow
 def test_three_near_copies_of_which_the_first_ranks_worst_leave_one(
     tmp_path: Path, tokenizer_folder: Path
 ) -> None:
@@ -148,7 +150,7 @@ def test_two_sources_may_read_one_large_file(tmp_path: Path, tokenizer_folder: P
     assert "Nothing to do" in corpus.prepare("--set", "filters.0.min_chars=100000")
     shifted = corpus.ledger()
     corpus.write("large.jsonl.gz", rows[:-1])
-    corpus.prepare("--set", "filters.0.min_chars=100000")
+    corpus.prepare("--refresh", "--set", "filters.0.min_chars=100000")
     assert corpus.ledger()["domain"]["num_read"] == shifted["domain"]["num_read"] - 1 == 299
 
 

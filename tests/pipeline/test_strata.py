@@ -15,7 +15,8 @@ import pytest
 
 from pipeline.shards import ShardRows, read_index
 from pipeline.signals import DocumentFiles, read_signal
-from pipeline.verify import faults
+from pipeline.verify import STAGES, faults, read_names, read_records
+from pipeline.verify_strata import wrong_strata
 from tests.pipeline.corpora import Corpus, base_manifest, docstrings, near_copy
 
 WORDS = "gopher_quality.num_words"
@@ -211,6 +212,10 @@ def test_verify_names_shards_of_another_stratum(
     shard["stratum"] = claimed
     path.write_text(json.dumps(index))
     (fault,) = faults(out)
+    assert f"{shard['path']}: stratum is {claimed!r}, its record has {stratum!r}" in fault
+    names = read_names(out)
+    records = {stage: read_records(out, stage, names[stage]) for stage in STAGES}
+    (fault,) = wrong_strata(out, records, read_index(out))
     assert shard["path"] in fault
     assert re.search(message, fault), fault
 

@@ -85,6 +85,7 @@ def test_every_record_is_a_document_or_counted(web: Corpus) -> None:
     assert main(["verify", str(web.out)]) == 0
 
 
+@pytest.mark.slow
 def test_a_document_of_an_archive_is_explained_by_its_place(
     web: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:

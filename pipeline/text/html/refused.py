@@ -1,15 +1,18 @@
-"""Documents whose pages were refused leave as rows of QUARANTINE."""
+"""Documents that cleaning refuses leave as rows of QUARANTINE."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.sources.schema import QUARANTINE, RAW_BYTES
-
-REASON = "html_too_complex"  # a code of `schema.REASONS`
+from pipeline.sources.schema import CLEAN, QUARANTINE, RAW_BYTES
 
 
-def refused_rows(documents: pa.RecordBatch, problem: pa.StringArray) -> pa.RecordBatch:
-    """QUARANTINE rows of the DOCUMENT rows that have a problem, with the page as it was read."""
+def refused_rows(
+    documents: pa.RecordBatch, problem: pa.StringArray, reason: pa.StringArray
+) -> pa.RecordBatch:
+    """QUARANTINE rows of the DOCUMENT rows that have a problem, with the text as it was read.
+
+    `problem` is a sentence and `reason` a code, both null for the other documents.
+    """
     refused = problem.is_valid()
     rows = documents.filter(refused)
     raw = pc.binary_slice(rows["text"].cast(pa.binary()), 0, RAW_BYTES)
@@ -17,7 +20,8 @@ def refused_rows(documents: pa.RecordBatch, problem: pa.StringArray) -> pa.Recor
         rows["source"],
         rows["source_path"],
         rows["source_row"],
-        pa.repeat(pa.scalar(REASON), rows.num_rows),
+        pa.repeat(pa.scalar(CLEAN), rows.num_rows),
+        reason.drop_null(),
         problem.drop_null(),
         raw,
     ]

@@ -20,7 +20,14 @@ from pipeline.text.pii.recognizer import Recognizer
 from pipeline.text.pii.registry import recognizers_of
 from pipeline.text.pii.replacements import Replacements, tag_of
 from pipeline.text.pii.spans import Spans, replace_spans, rows_of
-from pipeline.text.pii.tags import Tags, is_clear, no_tags, with_replaced
+from pipeline.text.pii.tags import Tags, is_clear, moved_places, no_tags, with_replaced
+
+
+class Places(NamedTuple):
+    """Bytes of texts between which something begins or ends."""
+
+    rows: NDArray[np.int64]
+    bytes: NDArray[np.int64]  # within the row
 
 
 class Anonymised(NamedTuple):
@@ -29,6 +36,7 @@ class Anonymised(NamedTuple):
     texts: pa.StringArray
     counts: pa.RecordBatch
     tags: Tags  # that stand in the texts
+    places: Places | None = None  # the places that were given, where they stand now
 
 
 def anonymise(
@@ -36,6 +44,7 @@ def anonymise(
     config: PiiConfig,
     replacements: Replacements | None = None,
     tags: Tags | None = None,
+    places: Places | None = None,
 ) -> Anonymised:
     """Replace every span of the configured kinds by `[KIND]`.
 
@@ -44,6 +53,7 @@ def anonymise(
     lay bare what stood too close to another number before, so what stands around tags is read again
     until nothing is found. Plugins look once, at the texts as they come. With `replacements` the
     tags carry what is to be stored instead. `tags` are those that stand in the texts already.
+    `places` are moved with the texts; one inside of what is replaced moves behind it.
     """
     kinds = config.all_kinds
     counts = np.zeros((len(kinds), len(texts)), np.int32)
@@ -61,9 +71,11 @@ def anonymise(
             new, old_ends = _tags(texts, spans, kind_of, kinds, replacements)
             np.add.at(counts, (new.kinds, new.rows), 1)
             tags = with_replaced(tags, new, old_ends)
+            if places is not None:
+                places = Places(places.rows, moved_places(*places, new, old_ends))
             texts = replace_spans(texts, spans, written.take(pa.array(spans.recognizers)))
     names = [f"num_pii_{kind}" for kind in kinds]
-    return Anonymised(texts, _int32_batch(names, counts), tags)
+    return Anonymised(texts, _int32_batch(names, counts), tags, places)
 
 
 def _all_spans(

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import SourceError
+from pipeline.files import file_hash
 from pipeline.manifest import load_manifest
 from pipeline.plan import Plan
 from pipeline.refilter import finished_plan, refilter
@@ -137,6 +138,10 @@ def test_verify_finds_no_overlap_until_one_is_planted(corpus: Corpus, tmp_path: 
     text = (copy.out / "manifest.yaml").read_text()
     assert load_manifest(copy.out / "manifest.yaml").decontaminate[2].action == "report"
     (copy.out / "manifest.yaml").write_text(text.replace("action: report", "action: drop"))
+    assert ["not the manifest" in fault for fault in faults(copy.out)] == [True]
+    run = json.loads((copy.out / "run.json").read_text())
+    run["manifest_xxh3"] = file_hash(copy.out / "manifest.yaml")
+    (copy.out / "run.json").write_text(json.dumps(run))
     assert ["'clean-7'" in fault for fault in faults(copy.out)] == [True]
 
 
