@@ -24,6 +24,7 @@ def corpus(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_row_is_there(
     tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
