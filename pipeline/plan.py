@@ -17,7 +17,6 @@ from pipeline.sources.protocol import Input, Reader, Slice
 from pipeline.sources.registry import open_reader
 from pipeline.text.clean import CleanConfig
 from pipeline.text.pii.settings import finding_settings, storing_settings
-from pipeline.tokens.chat import template_digest
 from pipeline.tokens.resolve import FOLDER
 
 Place = tuple[str, str]  # source and path: two sources may read one file
@@ -207,6 +206,8 @@ def _refusing(plan: Plan, source: SourceConfig) -> list[str]:
     """What decides which conversations the tokenizer's chat template refuses."""
     if source.messages_field is None:
         return []
+    from pipeline.tokens.chat import template_digest  # imports Jinja: 0.1 s, for messages alone
+
     code = code_fingerprint("pipeline/tokens/chat.py", "pipeline/tokens/refused.py")
     return [template_digest(plan.out / FOLDER), code]
 

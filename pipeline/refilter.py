@@ -19,11 +19,10 @@ from pipeline.decontamination.sets import STAGE as DECONTAMINATE
 from pipeline.editing import STAGE as EDITS
 from pipeline.erasing.rerun import with_erased
 from pipeline.errors import PrepareError, UsageError
-from pipeline.files import read_json
-from pipeline.finished import check_finished
+from pipeline.finished import check_finished, read_run
 from pipeline.fitting import refine_all
 from pipeline.indexing import opened
-from pipeline.inputs import MANIFEST_NAME, RUN_NAME
+from pipeline.inputs import MANIFEST_NAME
 from pipeline.manifest import SOURCES_KEY, load_manifest, plugin_spec
 from pipeline.plan import (
     EditTable,
@@ -53,7 +52,7 @@ def finished_plan(out: Path, overrides: Sequence[str]) -> Plan:
     for override in overrides:  # one after the other, so that the one at fault is named
         set_value(changed, override, UsageError)
         _check_is_threshold(override, before.filters, changed["filters"])
-    run = read_json(out / RUN_NAME)
+    run = read_run(out)
     table = next(iter(run.get(DECONTAMINATE, ())), None)
     base = (out / run.get("base", ".")).resolve()
     plan = Plan(after, base, out.resolve(), evaluation_sets=table, edits=_edit_table(run))
@@ -141,7 +140,7 @@ def refilter(context: Context) -> Outcome:
 
 def _refined(plan: Plan) -> list[Record]:
     """The records of the refined items of the finished run, in its order."""
-    names = read_json(plan.out / RUN_NAME)["refine"]
+    names = read_run(plan.out)["refine"]
     found = {name: plan.records("refine").load(name) for name in names}
     if missing := sorted(name for name, record in found.items() if record is None):
         raise PrepareError(

@@ -11,7 +11,7 @@ alone are the truth, and the seal is only ever written at the end of a run.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from pipeline.text.pii.key import load_key
 from pipeline.tokens.resolve import resolve_tokenizer
 
 PLACE = "state/seal.json"
+_UNSEALED = {Path(PLACE).name, LOCK_NAME}
 
 
 def finished_before(plan: Plan) -> Outcome | None:
@@ -108,21 +109,18 @@ def _inputs(inputs: Mapping[str, list[Input]]) -> str | None:
 def _files(out: Path) -> str:
     """Names and sizes of all files, and the contents of the few that say what the others are."""
     digest = xxhash.xxh3_128()
-    for name, size in sorted(_sizes(str(out), "")):
-        if name not in (PLACE, LOCK_NAME):
-            digest.update(f"{name}\0{size}\n".encode(errors="surrogateescape"))
-            if "/" not in name or name == f"shards/{INDEX_NAME}":
-                digest.update(file_hash(out / name).encode())
+    # By handles of folders: 0.45 s for 80,000 files, against 0.7 s by their paths.
+    for root, folders, names, handle in os.fwalk(out):
+        folders.sort()
+        lines = [os.path.relpath(root, out)]
+        for name in sorted(set(names) - _UNSEALED):
+            size = os.stat(name, dir_fd=handle, follow_symlinks=False).st_size
+            lines.append(f"{name}\0{size}")
+        digest.update("\n".join([*lines, ""]).encode(errors="surrogateescape"))
+    for path in [*sorted(out.iterdir()), out / "shards" / INDEX_NAME]:
+        if path.is_file() and path.name not in _UNSEALED:
+            digest.update(file_hash(path).encode())
     return digest.hexdigest()
-
-
-def _sizes(folder: str, prefix: str) -> Iterator[tuple[str, int]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _sizes(entry.path, f"{prefix}{entry.name}/")
-            else:
-                yield prefix + entry.name, entry.stat(follow_symlinks=False).st_size
 
 
 def _outcome(plan: Plan, num_items: Mapping[str, int]) -> Outcome | None:

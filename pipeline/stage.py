@@ -142,7 +142,9 @@ def locked(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            raise UsageError(f"{out}: another run is writing here; wait for it or stop it") from exc
+            raise UsageError(
+                f"{out}: another `prepare` is writing here; wait for it or stop it"
+            ) from exc
         protect(out)
         yield
     finally:

@@ -4,9 +4,10 @@
 
 prints the largest resident set in bytes, with the files that are mapped. FOLDER is of
 `benchmarks.shards.output.make`. One process does all items one after the other, as a worker does.
+(`getrusage` would tell of the process that began this one, where that is larger.)
 """
 
-import resource
+import re
 import sys
 from pathlib import Path
 
@@ -22,4 +23,5 @@ def measure(folder: Path) -> int:
 
 if __name__ == "__main__":
     pack_again(plan_of(Path(sys.argv[1])))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    print(int(peak) * 1024)

@@ -18,10 +18,10 @@ from pipeline.erasing.tombstones import Tombstones, read_tombstones
 from pipeline.errors import UsageError
 from pipeline.explaining.output import Output, open_output
 from pipeline.files import read_json, remove_empty_folders, write_json
+from pipeline.finished import read_run
 from pipeline.index.segments import Segment
 from pipeline.indexing import STAGES as INDEXING
 from pipeline.indexing import opened
-from pipeline.inputs import RUN_NAME
 from pipeline.ledger import from_json, to_json
 from pipeline.pii_audit import write_audit
 from pipeline.plan import Plan, RefineItem
@@ -78,7 +78,7 @@ def _erase(
 ) -> Erasure:
     out, before = output.out, read_tombstones(output.out)
     index = read_index(out)
-    run = read_json(out / RUN_NAME)
+    run = read_run(out, ("refine", "deduplicate", "tokenise", "pack"))
     _check_is_whole(output.plan, run)
     check_complete(out, before, read_state(out))
     choice = choose(output, names, before, source, near=near)

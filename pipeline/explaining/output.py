@@ -16,15 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import PrepareError, UsageError
-from pipeline.files import read_json
-from pipeline.finished import check_finished
+from pipeline.finished import check_finished, read_run
+from pipeline.inputs import MANIFEST_NAME
 from pipeline.manifest import load_manifest
 from pipeline.plan import Fit, Plan
 from pipeline.records import Record
 from pipeline.refined import RowReader
 from pipeline.removals import ROW_BITS
 
-RUN_NAME, MANIFEST_NAME = "run.json", "manifest.yaml"
 ELSEWHERE = np.uint64(2**64 - 1)  # the survivor is in another corpus, of the index
 
 
@@ -122,7 +121,7 @@ def open_output(out: Path) -> Output:
     Raises `UsageError` where there is none, `PrepareError` where files of it are gone.
     """
     check_finished(out)
-    names = read_json(out / RUN_NAME)
+    names = read_run(out, ("refine", "deduplicate"))
     manifest = load_manifest(out / MANIFEST_NAME)
     fits = tuple(Fit(**fit) for fit in names.get("fits", ()))
     plan = Plan(manifest, (out / names.get("base", ".")).resolve(), out.resolve(), fits)

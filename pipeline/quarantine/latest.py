@@ -15,7 +15,8 @@ from pathlib import Path
 import yaml
 
 from pipeline.errors import PrepareError, UsageError
-from pipeline.files import atomic, read_json, write_json
+from pipeline.files import atomic, write_json
+from pipeline.finished import read_run
 from pipeline.inputs import MANIFEST_NAME, RUN_NAME
 from pipeline.manifest import load_manifest, manifest_values
 from pipeline.plan import Plan
@@ -60,7 +61,7 @@ def open_latest(out: Path, overrides: Sequence[str] = ()) -> Latest:
             f"{out}: no output of `prepare run` here that got as far as to know its quarantine; "
             "give the manifest's `output`"
         )
-    run = read_json(folder / RUN_NAME)
+    run = read_run(folder)
     manifest = load_manifest(folder / MANIFEST_NAME, overrides)
     plan = Plan(manifest, (out / run.get("base", ".")).resolve(), out.resolve())
     found = [plan.records("refine").load(name) for name in run["refine"]]

@@ -78,7 +78,7 @@ _FATES = {
     "dropped": "dropped",
     "removed": "removed as a duplicate",
     "quarantined": "quarantined again",
-    "gone": "gone from the input",
+    "gone": "gone from their place",
 }
 
 

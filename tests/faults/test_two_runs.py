@@ -21,6 +21,6 @@ def test_the_second_run_stops_and_the_first_goes_on(
     assert reached(running, lambda one: one.look() > 3)
     assert main(["run", str(corpus.folder / "m.yaml"), "--workers", "1"]) == 2
     told = capsys.readouterr().err
-    assert f"{corpus.out}: another run is writing here; wait for it or stop it" in told
+    assert f"{corpus.out}: another `prepare` is writing here; wait for it or stop it" in told
     assert running.wait() == 0, running.messages
     undisturbed.check(corpus)

@@ -89,4 +89,4 @@ def test_two_runs_at_once_are_refused(corpus: Corpus) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX)
         done = corpus.run()
     assert done.returncode == 2
-    assert "another run" in done.stderr
+    assert "another `prepare` is writing" in done.stderr

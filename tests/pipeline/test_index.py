@@ -318,7 +318,7 @@ def test_other_parameters_and_a_busy_index_stop_the_run_before_any_work(copied: 
         prepare(copied.new, "dedup.minhash.ngram=7")
     with (copied.index / "lock").open() as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        with pytest.raises(UsageError, match="another run is writing here"):
+        with pytest.raises(UsageError, match="another `prepare` is writing here"):
             prepare(copied.new)
     assert not (copied.new.out / "state").exists()
 
