@@ -1,0 +1,1 @@
+"""`report.html`: a finished output as one page that opens from disk, a file for each section."""
