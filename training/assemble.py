@@ -18,6 +18,7 @@ from training.measures.baseline import Baseline, read_baseline
 from training.measures.forgetting import Forgetting
 from training.measures.lm_eval_tasks import LmEvalTasks
 from training.measures.metrics import MetricsFile
+from training.measures.samples import make_continuations
 from training.measures.throughput import make_throughput
 from training.measures.trackers import Journal, open_trackers
 from training.micro import MICRO_TOKENS, micro_batches
@@ -27,9 +28,9 @@ from training.optimizer import make_optimizer
 from training.parallel import Workers
 from training.precision import make_precision
 from training.prefetch import Prefetcher
-from training.report import Screen
 from training.running import Run
 from training.saving.parts import Parts, set_weights
+from training.screen import Screen
 from training.signals import StopRequest
 from training.state import TrainState
 from training.step import Stepper
@@ -68,6 +69,7 @@ def assemble(
     micro = micro_batches(config, data, workers, objectives.rows_multiple)
     export = None if config.lora is None else partial(export_adapted, model)
     heads = heads_module(objectives)
+    continuations = make_continuations(config, data, screen.say)
     throughput = make_throughput(model, workers.device, workers.size)
     losses = LossModule(
         model,
@@ -78,7 +80,7 @@ def assemble(
         num_sources=len(data.names),
     )
     prepare_model(model, config, precision.name)  # `losses` has tried its head: shapes stay fixed
-    wrapped = workers.wrap(losses)
+    wrapped = workers.wrap(losses, methods=["next_token"])
     optimizer = make_optimizer(model, config, workers.device, list(objectives.heads.values()))
     parts = Parts(
         model=model, optimizer=optimizer, heads=heads, scaler=precision.scaler, export=export
@@ -110,12 +112,15 @@ def assemble(
         ),
         forgetting=open_forgetting(config, state, workers),
         tasks=tasks,
+        continuations=continuations,
         tokenizer_path=data.sets[0].tokenizer_path,
         autocast=precision.autocast,
         throughput=throughput,
         reload=partial(reload_weights, config, parts, workers),
         checkpoints=checkpoints,
-        journal=open_journal(config, state, workers, screen),
+        journal=open_journal(
+            config, state, workers, screen, with_samples=continuations is not None
+        ),
         workers=workers,
         screen=screen,
         stop=stop,
@@ -150,14 +155,20 @@ def open_forgetting(config: TrainConfig, state: TrainState | None, workers: Work
 
 
 def open_journal(
-    config: TrainConfig, state: TrainState | None, workers: Workers, screen: Screen
+    config: TrainConfig,
+    state: TrainState | None,
+    workers: Workers,
+    screen: Screen,
+    *,
+    with_samples: bool,
 ) -> Journal:
-    """`metrics.jsonl` and the trackers, on the main rank; elsewhere nothing."""
+    """`metrics.jsonl`, `samples.jsonl` and the trackers, on the main rank; elsewhere nothing."""
     step = None if state is None else state.step
     if not workers.is_main:
         return Journal(metrics=MetricsFile(None, None))
     return Journal(
         metrics=MetricsFile(config.out / "metrics.jsonl", step),
+        samples=MetricsFile(config.out / "samples.jsonl" if with_samples else None, step),
         trackers=open_trackers(
             tensorboard=config.tensorboard,
             wandb=config.wandb,

@@ -200,7 +200,7 @@ def packing_difference(model: Any, vocabulary: int, autocast: Autocast) -> float
     """
     ids, positions = _test_rows(model, vocabulary)
     packed, worst = _logits(model, ids, positions, autocast), 0.0  # (N, t, V)
-    with _without_flex(model):
+    with without_flex(model):
         for row, lengths in enumerate(_lengths(model)):
             first = 0
             for length in lengths:
@@ -212,8 +212,9 @@ def packing_difference(model: Any, vocabulary: int, autocast: Autocast) -> float
 
 
 @contextmanager
-def _without_flex(model: Any) -> Iterator[None]:
+def without_flex(model: Any) -> Iterator[None]:
     """Eager attention in FlexAttention's place: a single document is shorter than its blocks."""
+    model = unwrapped(model)
     backend = _backend(model)
     if backend != "flex_attention":
         yield

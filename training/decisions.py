@@ -10,8 +10,8 @@ from dataclasses import replace
 from training.checkpoint import read_record
 from training.mix.control import Event, read_log, skip_event
 from training.mix.online import OnlineState
-from training.report import StepLine
 from training.running import Run
+from training.screen import StepLine
 from training.spikes import is_spike, remember
 from training.state import TrainState
 from training.step import StepResult

@@ -193,6 +193,17 @@ class LossModule(nn.Module):
             nats = losses_of(self.body.hidden(batch), self.body.head, term)
         return Scores(nats=nats.reshape(unit.shape), is_target=unit)
 
+    @torch.no_grad()
+    def next_token(self, ids: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:
+        """Logits (N, V) of what follows `ids` (N, t), and the model's cache to go on with.
+
+        With the cache of the call before, `ids` are the tokens since then. A model that keeps none
+        gives None: call it with all tokens again.
+        """
+        with self.autocast():
+            outputs = self.model(input_ids=ids, past_key_values=cache, use_cache=True)
+        return outputs.logits[:, -1].float(), getattr(outputs, "past_key_values", None)
+
     def _weighted(self, batch: Batch, scales: Sequence[float]) -> list[WeightedLoss]:
         terms = [(self.terms[number].objective, scales[number]) for number in self.on_tokens]
         return [

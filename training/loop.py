@@ -11,9 +11,9 @@ from training.errors import DivergedError
 from training.measures.gate import check_gate
 from training.milestones import evaluate, save
 from training.permutation import derive_key
-from training.report import StepLine
 from training.running import Run
 from training.schedule import learning_rate
+from training.screen import StepLine
 from training.state import TrainState
 from training.step import StepResult
 
@@ -84,6 +84,8 @@ def take_step(run: Run, state: TrainState) -> tuple[TrainState, StepLine]:
         learning_rate=rate,
         tokens_per_second=num_tokens / seconds,
         mfu=speed["mfu"],
+        data_fraction=waited / seconds,
+        num_targets=targets_by_source(run, result),
     )
     if not result.moved and not result.overflowed:
         report_skipped(run, state, result)
@@ -112,7 +114,7 @@ def advance(state: TrainState, num_rows: int, result: StepResult) -> TrainState:
 
 
 def write_step(run: Run, state: TrainState, result: StepResult, **figures: float | None) -> None:
-    """A line of the journal: the terms by name where there are several, losses by source."""
+    """A line of the journal: terms where there are several, losses and targets by source."""
     losses = {
         name: nats / targets
         for name, (nats, targets) in zip(run.data.names, result.sources, strict=False)
@@ -120,6 +122,7 @@ def write_step(run: Run, state: TrainState, result: StepResult, **figures: float
     }
     several = {"terms": dict(result.terms)} if len(result.terms) > 1 else {}
     measured = {"metrics": dict(result.metrics)} if result.metrics else {}
+    refused = {} if result.moved else {"overflowed" if result.overflowed else "refused": True}
     run.journal.write(
         "step",
         state.step,
@@ -127,10 +130,19 @@ def write_step(run: Run, state: TrainState, result: StepResult, **figures: float
         grad_norm=result.grad_norm,
         num_targets=result.num_units,
         sources=losses,
+        source_targets=targets_by_source(run, result),
         **several,
         **measured,
+        **refused,
         **figures,
     )
+
+
+def targets_by_source(run: Run, result: StepResult) -> dict[str, float]:
+    """How many tokens of each source the step learned, over all ranks."""
+    return {
+        name: targets for name, (_, targets) in zip(run.data.names, result.sources, strict=False)
+    }
 
 
 def report_skipped(run: Run, state: TrainState, result: StepResult) -> None:

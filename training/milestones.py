@@ -1,6 +1,9 @@
-"""What happens every so many steps: evaluation, the `lm_eval` tasks, checkpoints."""
+"""What happens every so many steps: evaluation, the `lm_eval` tasks, samples, checkpoints."""
 
 import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -19,12 +22,14 @@ def evaluate(run: Run, state: TrainState) -> TrainState:
         return state
     bar = run.screen.add("validate", run.evaluator.num_local_rows)
     score = partial(run.stepper.wrapped, scales=None)
-    evaluation = run.evaluator.evaluate(run.stepper.wrapped, score, bar.advance)
-    bar.remove()
-    comparisons = run.forgetting.observe(evaluation, state.step)
+    with timed(run, state.step, "evaluation_seconds"):
+        evaluation = run.evaluator.evaluate(run.stepper.wrapped, score, bar.advance)
+        bar.remove()
+        comparisons = run.forgetting.observe(evaluation, state.step)
     check_is_measured(run.config.gate, comparisons)
     state = replace(state, evaluated_step=state.step, comparisons=comparisons)
     run_tasks(run, state)
+    write_samples(run, state)
     scores = evaluation.scores
     if not scores:
         return state
@@ -54,9 +59,28 @@ def run_tasks(run: Run, state: TrainState) -> None:
         run.screen.say(f"step {state.step}: {task}: {figures}")
 
 
+def write_samples(run: Run, state: TrainState) -> None:
+    """What the model writes on from the prompts, into `samples.jsonl`; on every rank alike."""
+    continuations = run.continuations
+    if continuations is None or not continuations.due(state.step, run.data.num_steps):
+        return
+    with timed(run, state.step, "samples_seconds"):
+        for values in continuations.write(run.stepper.losses):
+            run.journal.samples.write("sample", state.step, **values)
+
+
 def save(run: Run, state: TrainState, *, block: bool) -> TrainState:
     """Write a checkpoint; all metrics up to it are durable before it is. Returns the state."""
-    run.journal.sync()
-    path = run.checkpoints.save(run.parts, state, block=block)
+    with timed(run, state.step, "checkpoint_seconds"):
+        run.journal.sync()
+        path = run.checkpoints.save(run.parts, state, block=block)
     run.screen.say(f"step {state.step}: saved {path}" + ("" if block else " in the background"))
     return state
+
+
+@contextmanager
+def timed(run: Run, step: int, name: str) -> Iterator[None]:
+    """A line of the journal that says how long the inside took, when it is done."""
+    started = time.perf_counter()
+    yield
+    run.journal.write("time", step, **{name: time.perf_counter() - started})

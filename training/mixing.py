@@ -4,12 +4,12 @@ An entry of the mix is a source, or a stratum of one (`domain/easy`). A source w
 its weight out over them: by tokens, or one after the other where a curriculum says so.
 """
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.suggest import did_you_mean
 from training.config import TrainConfig
 from training.config.mix import Curriculum, MixEntry
 from training.errors import DataError
@@ -236,5 +236,4 @@ def _check_overlap(entries: Sequence[Entry], sizes: Sequence[SourceSize]) -> Non
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"{name!r} (did you mean {close[0]!r}?)" if close else repr(name)
+    return f"{name!r}{did_you_mean(name, known)}"

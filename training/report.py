@@ -1,130 +1,19 @@
-"""What a person sees: a progress bar or plain lines while it runs, the table at the end."""
+"""What a run came to: `forgetting.json`, and the table at its end."""
 
 import math
 import os
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from training.measures.bootstrap import FEW_DOCUMENTS, Change, Comparison
 from training.measures.gate import gate_values
 from training.measures.metrics import json_line
-
-BAR_COLUMNS = 100  # a narrower terminal has room for the figures alone
-PLAIN_SECONDS = 30.0  # a log is read afterwards: a line now and then
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepLine:
-    """The figures of the line that follows the run."""
-
-    step: int
-    num_steps: int
-    loss: float
-    learning_rate: float
-    tokens_per_second: float
-    mfu: float | None = None  # where the peak of the device is known
-
-    def __str__(self) -> str:
-        mfu = "" if self.mfu is None else f" · MFU {100 * self.mfu:.0f} %"
-        return (
-            f"loss {self.loss:.4f} · lr {self.learning_rate:.2e} · "
-            f"{self.tokens_per_second:,.0f} tokens/s{mfu}"
-        )
-
-
-class Screen:
-    """Progress on a terminal, lines elsewhere, silence on all ranks but the main one."""
-
-    def __init__(self, *, enabled: bool) -> None:
-        self.console = Console(quiet=not enabled, highlight=False, soft_wrap=True)
-        self._progress: Progress | None = None
-        self._printed = time.monotonic()
-
-    def say(self, text: str) -> None:
-        """One line."""
-        self.console.print(text, markup=False)
-
-    @contextmanager
-    def working(self, text: str) -> Iterator[None]:
-        """Say what takes seconds inside, such as `loading the model`: a spinner, or a line."""
-        if not self.console.is_terminal:
-            self.say(f"{text} ...")
-            yield
-            return
-        with self.console.status(escape(text), spinner="dots"):
-            yield
-
-    @contextmanager
-    def bars(self) -> Iterator["Screen"]:
-        """Show bars inside, where there is a terminal for them."""
-        if not self.console.is_terminal:
-            yield self
-            return
-        columns = (
-            TextColumn("{task.description}"),
-            *([BarColumn()] if self.console.width >= BAR_COLUMNS else []),
-            TextColumn("{task.completed}/{task.total}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
-        )
-        with Progress(*columns, console=self.console) as self._progress:
-            yield self
-        self._progress = None
-
-    def add(self, name: str, total: int, completed: int = 0) -> "Bar":
-        """A bar of `total` things, such as steps or validation rows."""
-        task = None
-        if self._progress is not None:
-            task = self._progress.add_task(name, total=total, completed=completed, figures="")
-        return Bar(self, self._progress, task, name, total)
-
-    def say_sometimes(self, text: str, *, now: bool) -> None:
-        """A line where there is no terminal, if the last one is `PLAIN_SECONDS` ago or `now`."""
-        if self._progress is None and (now or time.monotonic() - self._printed >= PLAIN_SECONDS):
-            self._printed = time.monotonic()
-            self.say(text)
-
-
-@dataclass(slots=True)
-class Bar:
-    """One bar of the screen."""
-
-    screen: Screen
-    progress: Progress | None
-    task: Any
-    name: str
-    total: int
-    completed: int = 0
-
-    def advance(self, count: int) -> None:
-        """That many more are done."""
-        self.completed += count
-        if self.progress is not None:
-            self.progress.advance(self.task, count)
-        self.screen.say_sometimes(f"{self.name} {self.completed}/{self.total}", now=False)
-
-    def show(self, line: StepLine) -> None:
-        """Put the figures of a step beside the bar."""
-        self.completed = line.step
-        if self.progress is not None:
-            self.progress.update(self.task, completed=line.step, figures=str(line))
-        text = f"step {line.step}/{line.num_steps} · {line}"
-        self.screen.say_sometimes(text, now=line.step == line.num_steps)
-
-    def remove(self) -> None:
-        """Take the bar off the screen."""
-        if self.progress is not None:
-            self.progress.remove_task(self.task)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

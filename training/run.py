@@ -14,24 +14,28 @@ from training.errors import ConfigError, GateError, ResumeError, UsageError
 from training.loop import train
 from training.measures.gate import check_gate, check_gate_names
 from training.measures.lm_eval_tasks import LmEvalTasks, load_tasks
+from training.measures.record import write_record
+from training.measures.samples import check_samples
 from training.measures.targets import check_targets, scored_rows, without_targets
 from training.measures.trackers import check_trackers
 from training.mix.control import read_log
 from training.model import check_model_fits, check_tokenizer, quieten
 from training.parallel import Workers, start_workers
-from training.report import Outcome, Screen, forgetting_table, write_forgetting
+from training.report import Outcome, forgetting, forgetting_table, write_forgetting
+from training.reporting.ending import reported
 from training.schedule import check_schedule
+from training.screen import Screen, Style
 from training.signals import stop_on_signals
 from training.state import TrainState, check_identity, identity
 
 ON_TOKENS = ("clm", "mlm", "z_loss", "kl", "teacher")
 
 
-def run_training(config: TrainConfig, *, extend: bool = False) -> TrainState:
+def run_training(config: TrainConfig, *, extend: bool = False, style: Style = "auto") -> TrainState:
     """Everything that `train` does. Raises `TrainError`."""
     quieten()
     with start_workers(config.device, config.parallel) as workers:
-        screen = Screen(enabled=workers.is_main)
+        screen = Screen(enabled=workers.is_main, style=style)
         saved = saved_run(config.out)
         data = open_saved(config, workers, saved, extend=extend)
         checkpoints = Checkpoints(
@@ -49,11 +53,12 @@ def run_training(config: TrainConfig, *, extend: bool = False) -> TrainState:
         tasks = check_run(config, data, workers, is_new=state is None)
         for line in check_all_targets(config, data):
             screen.say(line)
-        if state is not None and state.is_done(data.num_steps):
-            screen.say(f"{config.out}: already done at step {state.step}; nothing to do")
-        else:
-            state = _train(config, data, checkpoints, state, workers, screen, tasks)
-        finish(config, state, data, workers, screen)
+        with reported(config, workers, screen):
+            if state is not None and state.is_done(data.num_steps):
+                screen.say(f"{config.out}: already done at step {state.step}; nothing to do")
+            else:
+                state = _train(config, data, checkpoints, state, workers, screen, tasks)
+            finish(config, state, data, workers, screen)
         return state
 
 
@@ -103,6 +108,7 @@ def check_run(
     check_schedule(config.lr, data.num_steps)
     check_objective(config)
     check_trackers(config.wandb)
+    check_samples(config)
     if is_new:
         check_tokenizer(config.model_path, data.sets[0])
     is_masked = config.objective.mlm is not None
@@ -213,6 +219,8 @@ def _train(
         workers.barrier()
         stack.callback(checkpoints.close)
         stop = stack.enter_context(stop_on_signals())
+        if workers.is_main:
+            write_record(config, data, workers, 0 if state is None else state.step)
         run = assemble(config, data, checkpoints, state, workers, screen, tasks, stop)
         stack.callback(run.journal.close)
         stack.enter_context(run.reader)
@@ -225,7 +233,8 @@ def finish(
     """The table and `forgetting.json`, or how to go on. Raises `GateError` if a gate stopped it."""
     failure = check_gate(config.gate, state.comparisons, state.step)
     if failure is None and not state.is_done(data.num_steps):
-        screen.say(f"stopped at step {state.step}; run the same command again to go on")
+        screen.event("stopped", step=state.step)
+        screen.tell(f"stopped at step {state.step}; run the same command again to go on")
         return
     outcome = Outcome(
         step=state.step,
@@ -238,10 +247,12 @@ def finish(
     if workers.is_main:
         write_forgetting(config.out / "forgetting.json", outcome)
     if state.comparisons:
-        screen.console.print(forgetting_table(outcome))
+        screen.tell(forgetting_table(outcome))
     else:
         what = "targets" if data.validation.num_rows else "rows"
-        screen.say(f"no source has validation {what}: nothing was measured")
-    screen.say(f"model: {config.out / 'last'} · figures: {config.out / 'forgetting.json'}")
+        screen.tell(f"no source has validation {what}: nothing was measured")
+    screen.tell(f"model: {config.out / 'last'} · figures: {config.out / 'forgetting.json'}")
+    screen.event("outcome", model=str(config.out / "last"), **forgetting(outcome))
+    screen.say_next(config.out)
     if failure is not None:
         raise GateError(str(failure))

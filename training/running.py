@@ -10,14 +10,15 @@ from training.data import Data
 from training.evaluate import Evaluator
 from training.measures.forgetting import Forgetting
 from training.measures.lm_eval_tasks import LmEvalTasks
+from training.measures.samples import Continuations
 from training.measures.throughput import Throughput
 from training.measures.trackers import Journal
 from training.micro import MicroBatches
 from training.parallel import Workers
 from training.precision import Autocast
 from training.prefetch import Prefetcher
-from training.report import Screen
 from training.saving.parts import Parts
+from training.screen import Screen
 from training.signals import StopRequest
 from training.step import Stepper
 
@@ -35,6 +36,7 @@ class Run:
     evaluator: Evaluator
     forgetting: Forgetting
     tasks: LmEvalTasks | None
+    continuations: Continuations | None
     tokenizer_path: Path
     autocast: Autocast
     throughput: Throughput

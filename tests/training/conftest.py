@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from tests.training.runs import Train, trainer
@@ -12,6 +13,7 @@ from tests.training.shardfiles import Row, write_shards
 
 NUM_IDS = 64
 WIDTH = 32
+HOSTILE = "<script>alert('x')</script>"  # one word of the vocabulary
 
 
 def tiny_llama(**changes: object) -> LlamaForCausalLM:
@@ -81,3 +83,35 @@ def shard_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(model_dir: Path, shard_dir: Path, tmp_path: Path) -> Train:
     """Run `train` on the tiny model and shards, with `--set` from keyword arguments."""
     return trainer(model_dir, shard_dir, tmp_path)
+
+
+def word(token: int) -> str:
+    return HOSTILE if token == 5 else f"w{token}"
+
+
+def write_spoken_shards(out: Path) -> Path:
+    """As those of `shard_dir`, with a tokenizer whose token 5 is markup."""
+    rows = {
+        ("domain", "train"): random_rows(1, 40, high=20),
+        ("general", "train"): random_rows(2, 60, low=20),
+        ("domain", "validation"): random_rows(3, 12, high=20),
+        ("general", "validation"): random_rows(4, 12, low=20),
+    }
+    write_shards(out, rows, sequence_tokens=WIDTH)
+    vocabulary = {word(token): token for token in range(NUM_IDS)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="w0"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    (out / "tokenizer").mkdir()
+    tokenizer.save(str(out / "tokenizer" / "tokenizer.json"))
+    return out
+
+
+@pytest.fixture(scope="session")
+def spoken_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_spoken_shards(tmp_path_factory.mktemp("spoken"))
+
+
+@pytest.fixture
+def spoken(model_dir: Path, spoken_shards: Path, tmp_path: Path) -> Train:
+    """`train` on those shards; runs under `tmp_path`."""
+    return trainer(model_dir, spoken_shards, tmp_path)

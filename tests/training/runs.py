@@ -25,6 +25,7 @@ def trainer(model_dir: Path, shard_dir: Path, tmp_path: Path) -> Train:
         **sets: Any,
     ) -> int:
         values = {"steps": 8, "batch_rows": 4, "lr.peak": 0.01, "eval_every": 4, "save_every": 3}
+        values["report"] = "false"  # seconds of drawing, in hundreds of runs
         values |= {key.replace("__", "."): value for key, value in sets.items()}
         arguments = ["--shards", str(shards), "--out", str(tmp_path / out), *more]
         values["model"] = model

@@ -310,4 +310,8 @@ def test_train_refuses_to_start_with_a_model_whose_attention_leaks(
     error = capfd.readouterr().err
     assert "BloomForCausalLM" in error
     assert "sees other documents" in error
-    assert {path.name for path in (tmp_path / "run").glob("*")} <= {"verified.json", "lock"}
+    assert {path.name for path in (tmp_path / "run").glob("*")} <= {
+        "verified.json",
+        "lock",
+        "run.json",
+    }

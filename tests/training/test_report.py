@@ -16,12 +16,11 @@ from training.measures.bootstrap import Comparison, compare_all
 from training.measures.documents import Documents
 from training.report import (
     Outcome,
-    Screen,
-    StepLine,
     forgetting,
     forgetting_table,
     write_forgetting,
 )
+from training.screen import Screen, StepLine
 
 
 def documents(nats: float, count: int, spread: float = 0.0) -> Documents:
@@ -186,7 +185,9 @@ def test_elsewhere_lines_come_now_and_then_and_at_the_end() -> None:
         bar = shown.add("train", 3)
         for step in (1, 2, 3):
             bar.show(line(step, num_steps=3, loss=1, learning_rate=1, tokens_per_second=1))
-    assert text.getvalue().splitlines() == ["step 3/3 · loss 1.0000 · lr 1.00e+00 · 1 tokens/s"]
+    assert text.getvalue().splitlines() == [
+        "step 3/3 · loss 1.0000 · lr 1.00e+00 · 1 tokens/s · waiting for data 0 %"
+    ]
 
 
 def test_other_ranks_are_silent() -> None:

@@ -30,10 +30,12 @@ def test_a_run_learns_reports_and_leaves_a_model(
         "best-30",
         "checkpoint-24",
         "checkpoint-30",
+        "evaluation.arrow",
         "forgetting.json",
         "last",
         "lock",
         "metrics.jsonl",
+        "run.json",
         "tensorboard",
         "verified.json",
     }

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from pipeline.configfile import Config, load
 from training.config.base import Count, Fraction, Name, Positive
-from training.config.evaluation import LmEval, Wandb
+from training.config.evaluation import LmEval, Samples, Wandb
 from training.config.mix import Curriculum, MixEntry, OnlineMixing, Replay, WidthPoint
 from training.config.objective import ClmConfig, ObjectiveConfig
 from training.config.schedule import LearningRate, Lora, Optimizer, Spikes
@@ -28,56 +28,119 @@ class RandomModel(Config):
     """A model from scratch: the architecture of `config` (a directory with config.json), and
     random weights drawn from the run's seed."""
 
-    config: Path
-    init: Literal["random"]
+    config: Path = Field(description="Directory of the architecture's config.json.")
+    init: Literal["random"] = Field(description="How the weights begin.")
 
 
 class TrainConfig(Config):
     """Everything a run depends on. Paths are relative to where `train` is started."""
 
-    model: Name | RandomModel
-    shards: Annotated[tuple[Path, ...], Field(min_length=1)]
-    out: Path
-    seed: int = 17
-    steps: Count | None = None  # at most one of steps, tokens, epochs; default: epochs 1
-    tokens: Count | None = None
-    epochs: Positive | None = None
-    batch_rows: Count = 64  # stored rows, over all ranks, per optimizer step
-    micro_rows: Count | None = (
-        None  # rows of `sequence_tokens` per forward pass; default: by device
+    model: Name | RandomModel = Field(
+        description="A Hugging Face directory or hub name; or a section, which trains from scratch."
     )
-    # Default: the shards' length. A list is a length warm-up; its first entry has from_step 0.
-    sequence_tokens: Width | tuple[WidthPoint, ...] | None = None
-    mix: dict[str, MixEntry] | None = None
-    size_exponent: Fraction = 1.0  # of tokens, where there is no mix: 1 proportional, 0 all alike
-    replay: Replay | None = None
-    curricula: dict[str, Curriculum] = Field(default_factory=dict)
-    online: OnlineMixing | None = None
-    objective: ObjectiveConfig = ObjectiveConfig(clm=ClmConfig())
-    optimizer: Optimizer = Optimizer()
-    lr: LearningRate = LearningRate()
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    betas: tuple[Beta, Beta] = (0.9, 0.95)
-    max_grad_norm: Positive = 1.0
-    precision: Literal["fp32", "bf16", "fp16", "fp8", "auto"] = "auto"  # auto: bf16 where it is
-    attention: Literal["sdpa", "eager", "flash_attention_2", "flex_attention"] = "sdpa"
-    parallel: Literal["ddp", "fsdp"] = "ddp"
-    compile: bool = False
-    activation_checkpointing: bool = False
-    lora: Lora | None = None
-    spikes: Spikes | None = None
-    save_every: Count = 500
-    eval_every: Count = 250
-    eval_rows: Count = 64  # stored validation rows per source, spread evenly over what there is
-    keep_last: Count = 3
-    keep_best: Annotated[int, Field(ge=0)] = 1
-    # Stop when a source's perplexity rose by more than this share of what it was.
-    gate: dict[str, Positive] = Field(default_factory=dict)
-    lm_eval: LmEval | None = None
-    tensorboard: bool = True
-    wandb: Wandb | None = None
-    verify_shards: bool = True  # hash every part before the first step; False trusts the disk
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    shards: tuple[Path, ...] = Field(min_length=1, description="Outputs of `prepare run`.")
+    out: Path = Field(description="Directory of the run.")
+    seed: int = Field(default=17, description="Of the order of rows and everything random.")
+    steps: Count | None = Field(
+        default=None,
+        description="Length of the run in optimizer steps. At most one of steps, tokens, epochs; "
+        "left out: 1 epoch.",
+    )
+    tokens: Count | None = Field(default=None, description="Length of the run in tokens.")
+    epochs: Positive | None = Field(
+        default=None, description="Length of the run: times as many tokens as the shards have."
+    )
+    batch_rows: Count = Field(
+        default=64, description="Stored rows per optimizer step, over all ranks."
+    )
+    micro_rows: Count | None = Field(
+        default=None,
+        description="Rows of `sequence_tokens` per forward pass; left out: by the device.",
+    )
+    sequence_tokens: Width | tuple[WidthPoint, ...] | None = Field(
+        default=None,
+        description="A divisor of the shards' length, which it is if left out. A list is a length "
+        "warm-up; its first entry has from_step 0.",
+    )
+    mix: dict[str, MixEntry] | None = Field(
+        default=None, description="By source: its share of the tokens over the run."
+    )
+    size_exponent: Fraction = Field(
+        default=1.0,
+        description="Where there is no mix, a source weighs its tokens to this power: 1 is "
+        "proportional, 0 all alike.",
+    )
+    replay: Replay | None = Field(
+        default=None, description="A constant share of the tokens that comes from one source."
+    )
+    curricula: dict[str, Curriculum] = Field(
+        default_factory=dict, description="By source: the order in which its strata come."
+    )
+    online: OnlineMixing | None = Field(
+        default=None, description="Weights that follow the losses, instead of a schedule."
+    )
+    objective: ObjectiveConfig = Field(
+        default=ObjectiveConfig(clm=ClmConfig()),
+        description="Terms of the loss with their weights; left out: {clm: 1.0}.",
+    )
+    optimizer: Optimizer = Field(default=Optimizer(), description="What moves the weights.")
+    lr: LearningRate = Field(default=LearningRate(), description="The learning rate over the run.")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        default=0.01, description="Decoupled, of matrices; vectors have none."
+    )
+    betas: tuple[Beta, Beta] = Field(default=(0.9, 0.95), description="Of AdamW.")
+    max_grad_norm: Positive = Field(
+        default=1.0, description="The gradient of a step is scaled down to this L2 norm."
+    )
+    precision: Literal["fp32", "bf16", "fp16", "fp8", "auto"] = Field(
+        default="auto",
+        description="Of the computation; auto: bf16 on a GPU that has it, else fp32.",
+    )
+    attention: Literal["sdpa", "eager", "flash_attention_2", "flex_attention"] = Field(
+        default="sdpa", description="Its implementation, tested at start for leaks in packed rows."
+    )
+    parallel: Literal["ddp", "fsdp"] = Field(
+        default="ddp", description="On several devices: copies of the model, or its shards (FSDP2)."
+    )
+    compile: bool = Field(default=False, description="Use torch.compile.")
+    activation_checkpointing: bool = Field(
+        default=False, description="Compute activations again in the backward pass, for memory."
+    )
+    lora: Lora | None = Field(default=None, description="Train low-rank adapters alone.")
+    spikes: Spikes | None = Field(
+        default=None, description="What is done about a loss that stands out."
+    )
+    save_every: Count = Field(default=500, description="Steps between checkpoints.")
+    eval_every: Count = Field(default=250, description="Steps between validations.")
+    eval_rows: Count = Field(
+        default=64,
+        description="Stored validation rows per source, spread evenly over what there is.",
+    )
+    keep_last: Count = Field(default=3, description="How many of the newest checkpoints stay.")
+    keep_best: Annotated[int, Field(ge=0)] = Field(
+        default=1, description="How many of the best stay, by the weighted objective of the domain."
+    )
+    gate: dict[str, Positive] = Field(
+        default_factory=dict,
+        description="By source: save and stop when its perplexity rose by more than this share of "
+        "what it was at step 0.",
+    )
+    lm_eval: LmEval | None = Field(default=None, description="Tasks of the `lm_eval` harness.")
+    samples: Samples | None = Field(
+        default=Samples(), description="Text that the model writes at evaluations; null: none."
+    )
+    report: bool = Field(
+        default=True, description="Draw `report.html` when the run ends, however it ends."
+    )
+    tensorboard: bool = Field(default=True, description="Write TensorBoard's files.")
+    wandb: Wandb | None = Field(default=None, description="Log to Weights & Biases.")
+    verify_shards: bool = Field(
+        default=True,
+        description="Hash every part before the first step; false trusts the disk.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where to train; auto: on a GPU if there is one."
+    )
 
     @property
     def model_path(self) -> str:
@@ -105,7 +168,7 @@ class TrainConfig(Config):
 FREE_KEYS = frozenset(
     {"shards", "out", "micro_rows", "attention", "parallel", "compile", "activation_checkpointing"}
     | {"save_every", "eval_every", "keep_last", "keep_best", "gate", "lm_eval", "tensorboard"}
-    | {"wandb", "verify_shards", "device"}
+    | {"samples", "report", "wandb", "verify_shards", "device"}
 )
 
 

@@ -76,7 +76,7 @@ class OnlineMixing(Config):
     """
 
     every: Count = 10
-    warmup_steps: Count = 20
+    warmup_steps: Count = Field(default=20, description="Steps before the first update.")
     smoothing: Share = 0.9
 
 

@@ -12,7 +12,7 @@ from training.config.base import Count, Fraction, ImportPath, Name, Positive, Sh
 class Weighted(Config):
     """A term by its weight alone."""
 
-    weight: Positive = 1.0
+    weight: Positive = Field(default=1.0, description="Of the term in the sum.")
 
     @model_validator(mode="before")
     @classmethod
@@ -39,7 +39,7 @@ class MlmConfig(Weighted):
 class ZLossConfig(Weighted):
     """Square of the log of the softmax's denominator (Chowdhery et al. 2022: weight 1e-4)."""
 
-    weight: Positive = 1e-4
+    weight: Positive = Field(default=1e-4, description="Of the term in the sum.")
 
 
 class KlConfig(Weighted):
@@ -51,8 +51,12 @@ class KlConfig(Weighted):
     of the vocabulary counts as one more id, so the divergence is a lower bound.
     """
 
-    direction: Literal["forward", "reverse"] = "forward"
-    rows: Literal["replay", "all"] = "all"
+    direction: Literal["forward", "reverse"] = Field(
+        default="forward", description="KL(reference || model), or the other way round."
+    )
+    rows: Literal["replay", "all"] = Field(
+        default="all", description="On the rows of the replayed source, or on all."
+    )
     reference: Name | None = None
     device: Name | None = None
     cache: Path | None = None
@@ -85,46 +89,52 @@ class ContrastiveConfig(Weighted):
     negative), `pairs_per_row` of them for each row of a step.
     """
 
-    loss: Literal["info_nce", "cosine_margin"] = "info_nce"
+    loss: Literal["info_nce", "cosine_margin"] = Field(
+        default="info_nce", description="Against all others of the group, or against one."
+    )
     temperature: Positive = 0.05
-    margin: Positive = 0.2
+    margin: Positive = Field(default=0.2, description="Of `cosine_margin`.")
     group_rows: Count = 2
     min_tokens: Annotated[int, Field(ge=2)] = 32
     pairs: Path | None = None
     fields: Annotated[tuple[str, ...], Field(min_length=2, max_length=3)] = ("anchor", "positive")
     pairs_per_row: Count = 2
-    max_tokens: Count = 256
+    max_tokens: Count = Field(default=256, description="A longer text of `pairs` is cut.")
 
 
 class RelatedConfig(Weighted):
     """Two sections of one document against sections of two, told apart by a small classifier."""
 
-    group_rows: Count = 2
-    min_tokens: Annotated[int, Field(ge=2)] = 32
-    lr_multiplier: Positive = 1.0
+    group_rows: Count = Field(default=2, description="Rows whose pieces make the pairs.")
+    min_tokens: int = Field(default=32, ge=2, description="Of a piece that is used.")
+    lr_multiplier: Positive = Field(
+        default=1.0, description="The classifier's learning rate, in those of the model."
+    )
 
 
 class TeacherConfig(Weighted):
     """`mse` or `huber` between the logits of the model and of a teacher with the same vocabulary,
     averaged over the vocabulary, summed over tokens."""
 
-    model: Name
-    loss: Literal["mse", "huber"] = "mse"
-    delta: Positive = 1.0
-    device: Name | None = None
+    model: Name = Field(description="Directory or hub name of the teacher.")
+    loss: Literal["mse", "huber"] = Field(default="mse", description="Of a difference of logits.")
+    delta: Positive = Field(default=1.0, description="Of `huber`: where it becomes linear.")
+    device: Name | None = Field(
+        default=None, description="Where the teacher stands; left out: beside the model."
+    )
 
 
 class RegressionConfig(Weighted):
     """`mse` or `huber` between a number and a linear read-out of the mean-pooled hidden states, on
     the texts of a JSONL file."""
 
-    records: Path
-    text_field: Name = "text"
-    label_field: Name = "label"
-    loss: Literal["mse", "huber"] = "mse"
-    delta: Positive = 1.0
-    records_per_row: Count = 1
-    max_tokens: Count = 256
+    records: Path = Field(description="The JSONL file.")
+    text_field: Name = Field(default="text", description="The field that is the text.")
+    label_field: Name = Field(default="label", description="The field that is the number.")
+    loss: Literal["mse", "huber"] = Field(default="mse", description="Of a difference of numbers.")
+    delta: Positive = Field(default=1.0, description="Of `huber`: where it becomes linear.")
+    records_per_row: Count = Field(default=1, description="Records for each row of a step.")
+    max_tokens: Count = Field(default=256, description="A longer text is cut.")
 
 
 class RewardConfig(Weighted):
@@ -137,11 +147,13 @@ class RewardConfig(Weighted):
     """
 
     function: ImportPath
-    estimator: Literal["reinforce", "gumbel"] = "reinforce"
+    estimator: Literal["reinforce", "gumbel"] = Field(
+        default="reinforce", description="How the gradient of the expectation is estimated."
+    )
     prompt_tokens: Count = 32
-    new_tokens: Count = 32
-    samples: Annotated[int, Field(ge=2)] = 4
-    temperature: Positive = 1.0
+    new_tokens: Count = Field(default=32, description="Written after each prompt.")
+    samples: int = Field(default=4, ge=2, description="Of each prompt.")
+    temperature: Positive = Field(default=1.0, description="Of the samples.")
 
 
 class ObjectiveConfig(Config):
@@ -157,7 +169,11 @@ class ObjectiveConfig(Config):
     teacher: TeacherConfig | None = None
     regression: RegressionConfig | None = None
     reward: RewardConfig | None = None
-    custom: dict[ImportPath, Positive] = Field(default_factory=dict)
+    custom: dict[ImportPath, Positive] = Field(
+        default_factory=dict,
+        description="Terms of your own with their weights; each may stand beside the others as "
+        "well, under its import path.",
+    )
 
     @model_validator(mode="before")
     @classmethod

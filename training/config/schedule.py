@@ -16,7 +16,9 @@ class Phase(Config):
     `sqrt` (1 - sqrt, Hägele et al. 2024); `inverse_sqrt` (as 1 / sqrt(step)).
     """
 
-    shape: Literal["linear", "cosine", "hold", "sqrt", "inverse_sqrt"]
+    shape: Literal["linear", "cosine", "hold", "sqrt", "inverse_sqrt"] = Field(
+        description="How the rate moves."
+    )
     to: Annotated[float, Field(ge=0)] | None = None
     length: Positive | None = None
 
@@ -58,17 +60,21 @@ class Optimizer(Config):
     """`adamw`, `muon` (torch.optim.Muon on the matrices of the layers, AdamW on the rest), or the
     import path of a `torch.optim.Optimizer` class, called with parameter groups and `options`."""
 
-    use: Literal["adamw", "muon"] | ImportPath = "adamw"
+    use: Literal["adamw", "muon"] | ImportPath = Field(
+        default="adamw", description="Its name, or package.module:Class."
+    )
     options: dict[str, Any] = Field(default_factory=dict)
 
 
 class Lora(Config):
     """Low-rank adapters through `peft` (extra `lora`); the base weights are frozen."""
 
-    r: Count = 16
-    alpha: Positive = 32
-    dropout: Fraction = 0.0
-    target_modules: tuple[str, ...] | Literal["all-linear"] = "all-linear"
+    r: Count = Field(default=16, description="Rank of the adapters.")
+    alpha: Positive = Field(default=32, description="Their output is scaled by alpha / r.")
+    dropout: Fraction = Field(default=0.0, description="Of their input.")
+    target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
+        default="all-linear", description="Names of the modules that get one."
+    )
 
 
 class Spikes(Config):
@@ -82,4 +88,4 @@ class Spikes(Config):
     deviations: Positive = 6.0
     window: Annotated[int, Field(ge=8)] = 64
     skip_steps: Count = 2
-    max_rewinds: Count = 3
+    max_rewinds: Count = Field(default=3, description="After as many the run ends.")

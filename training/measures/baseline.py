@@ -2,6 +2,8 @@
 
 One row per document: source, step, key, nats, num_targets, num_bytes. `step` is when the source
 was first scored: 0, or where it was added to the run. Written whole, under a temporary name.
+`evaluation.arrow` has the same of the last evaluation, so that two runs can be compared document by
+document.
 """
 
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ from training.evaluate import Evaluation
 from training.measures.documents import Documents
 
 FILE_NAME = "baseline.arrow"
+LATEST_NAME = "evaluation.arrow"
 SCHEMA = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),
@@ -46,19 +49,25 @@ class Baseline:
         return Baseline(documents={**self.documents, **new}, steps={**self.steps, **steps})
 
 
-def write_baseline(out: Path, baseline: Baseline) -> None:
+def write_baseline(out: Path, baseline: Baseline, name: str = FILE_NAME) -> None:
     """Write `out/baseline.arrow`, also for a run without validation rows."""
-    with arrow_writer(out / FILE_NAME, SCHEMA) as writer:
+    with arrow_writer(out / name, SCHEMA) as writer:
         for name, documents in sorted(baseline.documents.items()):
             writer.write_batch(_batch(name, baseline.steps[name], documents))
 
 
-def read_baseline(out: Path, step: int) -> Baseline:
+def write_latest(out: Path, evaluation: Evaluation, step: int) -> None:
+    """Write `out/evaluation.arrow`."""
+    steps = dict.fromkeys(evaluation.documents, step)
+    write_baseline(out, Baseline(documents=evaluation.documents, steps=steps), LATEST_NAME)
+
+
+def read_baseline(out: Path, step: int, name: str = FILE_NAME) -> Baseline:
     """Read what was written by a run that resumes at `step`; later sources are left out.
 
     Raises `ResumeError` where the file is missing or damaged: the report cannot do without.
     """
-    path = out / FILE_NAME
+    path = out / name
     try:
         table = pa.ipc.open_file(pa.py_buffer(path.read_bytes())).read_all()
         table = table.select(SCHEMA.names).filter(pc.less_equal(table["step"], step))

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from training.evaluate import Evaluation
-from training.measures.baseline import Baseline, write_baseline
+from training.measures.baseline import Baseline, write_baseline, write_latest
 from training.measures.bootstrap import Comparison, compare_all
 
 
 @dataclass(kw_only=True, slots=True)
 class Forgetting:
-    """Keeps the first evaluation of each source, in `out/baseline.arrow` too.
+    """Keeps the first evaluation of each source, in `out/baseline.arrow` too; writes each there.
 
     `out` None: this rank does not write.
     """
@@ -32,4 +32,6 @@ class Forgetting:
             self.baseline = extended
             if self.out is not None:
                 write_baseline(self.out, extended)
+        if self.out is not None:
+            write_latest(self.out, evaluation, step)
         return compare_all(extended, evaluation, seed=self.seed)

@@ -1,11 +1,11 @@
 """The gate: a run stops where a source got worse than it may, against step 0."""
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.suggest import did_you_mean
 from training.errors import ConfigError
 from training.measures.bootstrap import Change, Comparison
 from training.measures.documents import domains
@@ -67,8 +67,7 @@ def check_gate_names(
                 "or prepare shards with validation documents of which something is learned"
             )
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            hint = did_you_mean(name, known)
             have = f"one of {', '.join(known)}" if known else "no gate"
             raise ConfigError(
                 f"gate.{name}: got {name!r}{hint}, which has no validation rows; want {have}"

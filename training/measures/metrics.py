@@ -3,6 +3,7 @@
     {"kind": "step", "step": 1, "loss": ..., "learning_rate": ..., "grad_norm": ..., ...}
     {"kind": "skipped", "step": 7, "reason": ..., "first_row": ..., "rows": {"domain": [...]}}
     {"kind": "eval", "step": 0, "sources": {"domain": {"loss": ..., "perplexity": ..., ...}}}
+    {"kind": "time", "step": 0, "evaluation_seconds": ...}    or samples_, checkpoint_seconds
     {"kind": "tasks", "step": 0, "tasks": {"quiz": {"acc": ..., "acc_norm": ..., ...}}}
 
 `step` counts the steps done, so the first line of a run is the evaluation at step 0.

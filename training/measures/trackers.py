@@ -10,7 +10,8 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -101,10 +102,11 @@ class WandbRun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Journal:
-    """The metrics file, and the trackers beside it, behind one `write`."""
+    """The metrics file, and the trackers beside it, behind one `write`; and the file of samples."""
 
     metrics: MetricsFile
     trackers: tuple[Tracker, ...] = ()
+    samples: MetricsFile = field(default_factory=partial(MetricsFile, None, None))
 
     def write(self, kind: str, step: int, **values: Any) -> None:
         """One line of the file; every finite number in it to the trackers."""
@@ -114,18 +116,21 @@ class Journal:
             tracker.log(step, numbers)
 
     def sync(self) -> None:
-        """Make the lines of the file durable."""
+        """Make the lines of the files durable."""
         self.metrics.sync()
+        self.samples.sync()
 
     def cut(self, step: int) -> None:
         """Forget what came after `step`: the run goes back to it."""
         self.metrics.cut(step)
+        self.samples.cut(step)
         for tracker in self.trackers:
             tracker.cut(step)
 
     def close(self) -> None:
         """Close all."""
         self.metrics.close()
+        self.samples.close()
         for tracker in self.trackers:
             tracker.close()
 
