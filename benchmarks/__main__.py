@@ -18,7 +18,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import clean, packing, prepare, signatures, stream
+from benchmarks import clean, packing, plan, prepare, signatures, stream
 from benchmarks.pii import speed as pii
 from benchmarks.shards import rows as shards
 
@@ -73,6 +73,19 @@ def _prepare(options: argparse.Namespace) -> Iterator[Row]:
     yield "  text per core for twice the input", f"{twice.rate / 1e6:.2f} MB/s", ""
 
 
+def _plan(options: argparse.Namespace) -> Iterator[Row]:
+    corpus = options.corpus.resolve() if options.corpus else None
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (options.work or Path(temporary)) / "plan"
+        found = plan.measure(folder, prepare.manifest(corpus, MODEL, 1), options.workers)
+    times = f"{found.plan_seconds:.1f} s beside {found.run_seconds:.1f} s of the run"
+    yield f"prepare plan, {options.workers} workers", times, "a few %"
+    targets = {"duplicates removed": "", "seconds": "0.5 to 2x"}
+    for figure in found.figures:
+        values = f"{figure.predicted:,.0f} for {figure.actual:,.0f}, {figure.ratio:.2f}x"
+        yield f"  {figure.name}", values, targets.get(figure.name, "0.8 to 1.2x")
+
+
 def _clean(options: argparse.Namespace) -> Iterator[Row]:
     yield from clean.measure_text(signatures.texts(options.corpus))
     pages = clean.pages_of(options.corpus) if options.corpus else None
@@ -119,6 +132,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "pii": _pii,
     "packing": _packing,
     "shards": _shards,
+    "plan": _plan,
     "prepare": _prepare,
 }
 

@@ -74,10 +74,15 @@ class _Timing:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def stage(self, name: str, num_items: int, num_done: int) -> Iterator[Advance]:
+    def stage(
+        self, name: str, num_items: int, num_done: int, watch: object = None
+    ) -> Iterator[Advance]:
         started = time.perf_counter()
         yield lambda _: None
         self.seconds[name] = time.perf_counter() - started
+
+    def skip(self, name: str, num_items: int, watch: object) -> None:
+        """Shows nothing of what was done before."""
 
     def note(self, text: str) -> None:
         """Nothing is done again here."""

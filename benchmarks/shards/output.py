@@ -55,8 +55,13 @@ class Silent:
     """Shows nothing."""
 
     @contextmanager
-    def stage(self, name: str, num_items: int, num_done: int) -> Iterator[Advance]:
+    def stage(
+        self, name: str, num_items: int, num_done: int, watch: object = None
+    ) -> Iterator[Advance]:
         yield lambda num: None
+
+    def skip(self, name: str, num_items: int, watch: object) -> None:
+        """Shows nothing of what was done before."""
 
     def note(self, text: str) -> None:
         """Tells nothing."""

@@ -1,0 +1,1 @@
+"""`prepare plan`: what a run will come to, from a sample of its inputs."""
