@@ -3,15 +3,17 @@
 Shared by the data manifest and the train config: the one reader, the one way to override.
 """
 
-import difflib
+import copy
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
+
+from pipeline.suggest import did_you_mean
 
 Location = tuple[int | str, ...]
 Model = TypeVar("Model", bound="Config")
@@ -57,6 +59,30 @@ def load(
         raise error(_message(path, root, model, exc.errors(), overrides)) from exc
 
 
+def validate(
+    values: Mapping[str, Any],
+    model: type[Model],
+    overrides: Sequence[str] = (),
+    *,
+    error: type[Exception],
+) -> Model:
+    """The same for values that are there already, as a notebook has them; they stay as they are.
+
+    Raises `error` with a message as `load` has it, without a file and its lines.
+    """
+    changed = copy.deepcopy(dict(values))
+    for override in overrides:
+        set_value(changed, override, error)
+    try:
+        return model.model_validate(changed)
+    except ValidationError as exc:
+        try:
+            root = yaml.compose(yaml.safe_dump(dict(values)), Loader=yaml.SafeLoader)
+        except yaml.YAMLError:  # values that no file could hold
+            root = None
+        raise error(_message(None, root, model, exc.errors(), overrides)) from exc
+
+
 def set_value(values: dict[str, Any], override: str, error: type[Exception]) -> None:
     """Apply one `a.0.b=value` override in place; the value is read as YAML."""
     key, equals, text = override.partition("=")
@@ -95,7 +121,7 @@ def _index(node: list[Any], part: str, override: str, error: type[Exception]) ->
 
 
 def _message(
-    path: Path,
+    path: Path | None,
     root: yaml.Node | None,
     model: type[BaseModel],
     errors: list[ErrorDetails],
@@ -108,8 +134,9 @@ def _message(
         location = tuple(part for part in detail["loc"] if not _is_tag(root, part))
         field = ".".join(map(str, location)) or "(top level)"
         override = next((o for o in overrides if _overlap(o.partition("=")[0], field)), None)
-        where = f"--set {override}" if override else f"{path}:{_line(root, location)}"
-        lines.append(f"{where}: {field}: {_what(detail, model, location)}")
+        where = "" if path is None else f"{path}:{_line(root, location)}: "
+        where = f"--set {override}: " if override else where
+        lines.append(f"{where}{field}: {_what(detail, model, location)}")
     return "\n".join(lines)
 
 
@@ -153,10 +180,12 @@ def _what(detail: ErrorDetails, model: type[BaseModel], location: Location) -> s
         return f"is missing; want {detail['msg'].lower()}"
     if detail["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        hint = did_you_mean(str(location[-1]), known)
         return f"unknown key{hint}; known keys: {', '.join(known)}"
     message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "literal_error":
+        known = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
+        message += did_you_mean(str(detail["input"]), known)
     if message.startswith("got "):
         return message
     return f"got {detail['input']!r}: {message[:1].lower()}{message[1:]}"

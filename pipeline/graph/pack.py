@@ -161,7 +161,7 @@ def pack_item(item: PackItem, plan: Plan, identity: TokenizerIdentity) -> Record
     return records.commit(item.fingerprint, {"part": path}, counts, seconds, item.made_of)
 
 
-_tokenizers: dict[tuple[str, str], Tokenizer | SegmentTokenizer] = {}
+_tokenizers: dict[tuple[str, str, bool], Tokenizer | SegmentTokenizer] = {}
 
 
 def _tokenizer(
@@ -172,7 +172,7 @@ def _tokenizer(
     settings = identity.fingerprint + config.model_dump_json()
     if segmented:
         settings += template_digest(folder)
-    key = (str(plan.out), settings)
+    key = (str(plan.out), settings, segmented)
     if key not in _tokenizers:
         kind = SegmentTokenizer if segmented else Tokenizer
         _tokenizers[key] = kind(folder, identity, config)

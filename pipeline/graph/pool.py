@@ -7,15 +7,19 @@ cost one item's time, no more.
 
 import os
 import re
+import signal
+import sys
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from pipeline.errors import OutputError, PrepareError, UsageError, WorkerError
@@ -103,7 +107,8 @@ class Pool(Generic[Task, Result]):
         process = self._context.Process(
             target=_serve, args=(theirs, self._function, os.getpid()), daemon=True
         )
-        process.start()
+        with _without_interrupts(), _without_main_module():
+            process.start()
         theirs.close()  # so that a dead worker reads as the end of the stream
         return _Worker(process, ours)
 
@@ -112,6 +117,36 @@ class Pool(Generic[Task, Result]):
         worker.connection.close()
         self.num_replaced += 1
         self._workers[self._workers.index(worker)] = self._spawn()
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """What is started here never sees SIGINT, from its first instruction on.
+
+    Ctrl-C reaches every process of a terminal: each worker would print a traceback of its own. The
+    supervisor alone stops, and takes the workers with it.
+    """
+    resource_tracker.ensure_running()  # it lets SIGINT through again when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_main_module() -> Iterator[None]:
+    """What is started here does not import the script that starts it.
+
+    It would run all of a script that calls `prepare` without `if __name__ == "__main__"`, and so
+    start processes in turn; nothing that a worker needs is defined there.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _send(connection: Connection, task: Any) -> None:

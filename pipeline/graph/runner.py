@@ -21,6 +21,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from pipeline.errors import UsageError, WorkerError
 from pipeline.graph.coder import register
 from pipeline.graph.pool import Pool
+from pipeline.logs import log_warnings
 from pipeline.progress import Advance
 
 register()
@@ -48,6 +49,7 @@ TASKS_PER_WORKER = 8
 def run_in_memory(task: Task) -> int:
     """Run the graph over a few items inside this process; returns how many."""
     transform, items = task
+    log_warnings()
     quiet()
     with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([])) as pipeline:
         graph(pipeline, transform, items, spread=False)
@@ -119,11 +121,8 @@ class BeamRunner:
 
 
 def quiet() -> None:
-    """Beam warns about libraries that Headwater does not use, and sets up the root logger."""
+    """Beam warns about libraries that Headwater does not use."""
     warnings.filterwarnings("ignore", module="apache_beam")
-    logging.basicConfig(
-        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", force=True
-    )
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # errors are raised: once is enough
 
 

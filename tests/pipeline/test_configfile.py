@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.configfile import Config, load, set_value
+from pipeline.configfile import Config, load, set_value, validate
 from pipeline.errors import ManifestError
 
 
@@ -77,3 +77,16 @@ def test_set_value_makes_missing_mappings(key: str, number: int) -> None:
     values: dict[str, object] = {}
     set_value(values, f"a.x{key}.b={number}", ManifestError)
     assert values == {"a": {f"x{key}": {"b": number}}}
+
+
+def test_values_that_are_there_already_are_checked_alike_and_stay() -> None:
+    values = {"version": 1, "inner": {"size": 2}, "parts": [{"size": 1}]}
+    found = validate(values, Outer, ["parts.0.size=5"], error=ManifestError)
+    assert (found.parts[0].size, found.inner.size) == (5, 2)
+    assert values["parts"] == [{"size": 1}]
+    with pytest.raises(ManifestError, match=r"^inner\.size: got 'big'"):
+        validate({"version": 1, "inner": {"size": "big"}}, Outer, error=ManifestError)
+    with pytest.raises(ManifestError, match=r"^parts\.0\.nmae: unknown key \(did"):
+        validate(values | {"parts": [{"size": 1, "nmae": "b"}]}, Outer, error=ManifestError)
+    with pytest.raises(ManifestError, match=r"^version: got <object"):
+        validate(values | {"version": object()}, Outer, error=ManifestError)
