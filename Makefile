@@ -10,8 +10,9 @@ PEERS := build/peers
 MDS := mosaicml-streaming==0.13.0 python-snappy==0.7.3 cramjam==2.14.0 zstd==1.5.7.2
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
+export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: setup demo test test-slow test-faults lint format schema filter-docs lmplz bench bench-pii bench-filters bench-dedup bench-dedup-quality bench-train forgetting clean
+.PHONY: setup demo recipes test test-slow test-faults docs lint format schema filter-docs lmplz bench bench-pii bench-filters bench-dedup bench-dedup-quality bench-train forgetting clean
 
 setup: $(VENV)/.ready
 
@@ -29,6 +30,16 @@ demo: setup $(MODEL)/model.safetensors
 $(MODEL)/model.safetensors: | setup
 	$(BIN)/python examples/demo/smollm2.py $(MODEL)
 
+# The five of data_manifests/recipes, on stand-in text: of the Python environment, or of CORPUS=DIR.
+RECIPES := medical code language instruct scratch
+recipes: setup $(MODEL)/model.safetensors
+	test -n "$$HEADWATER_PII_KEY"  # the recipe `medical` asks for a key: any long secret
+	$(BIN)/python -m examples.recipes.stand_in $(if $(CORPUS),--corpus $(CORPUS))
+	for name in $(RECIPES); do \
+	  $(BIN)/prepare run data_manifests/recipes/$$name/manifest.yaml && \
+	  $(BIN)/train --config data_manifests/recipes/$$name/train.yaml || exit 1; \
+	done
+
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults"
 
@@ -38,6 +49,10 @@ test-slow: setup
 # docs/faults.md says what is done to it.
 test-faults: setup
 	$(BIN)/python -m pytest -m faults -q tests/faults
+
+# The site; open build/site/index.html.
+docs: setup
+	$(BIN)/mkdocs build --strict
 
 lint: setup
 	$(BIN)/ruff check .

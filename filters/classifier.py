@@ -51,6 +51,7 @@ class Classifier:
     """
 
     LIBRARIES: ClassVar = ("torch", "transformers")
+    EXAMPLE: ClassVar = {"model": "models/quality", "min_score": 0.5}
     SIGNALS: ClassVar = (
         Signal("score", pa.float64(), "of `label`, else of the likeliest label; null without text"),
         Signal("label", pa.string(), "the likeliest label; null without text"),

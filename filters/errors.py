@@ -7,12 +7,21 @@ FilterError                          a filter broke its contract
 
 
 class FilterError(Exception):
-    """A filter broke its contract, such as a mask with nulls or of another length."""
+    """A filter broke its contract, such as a mask with nulls or of another length.
+
+    Cure: mend the plugin: `keep` returns one non-null bool a row, `measure` one row a row.
+    """
 
 
 class FilterConfigError(FilterError, ValueError):
-    """A parameter of a filter is wrong, or there is no filter of that name."""
+    """A parameter of a filter is wrong, or there is no filter of that name.
+
+    Cure: mend the parameter that the message names; `prepare filters NAME` lists them.
+    """
 
 
 class FilterLoadError(FilterError):
-    """A model or list that a filter needs cannot be loaded."""
+    """A model or list that a filter needs cannot be loaded.
+
+    Cure: install the extra that the message names, or put the file where the parameter says.
+    """

@@ -49,6 +49,10 @@ class Expression:
 
     SIGNALS: ClassVar[tuple[Signal, ...]] = ()  # those of `signals`, by their full names
     IS_EXPENSIVE: ClassVar = False
+    EXAMPLE: ClassVar = {
+        "signals": ["gopher_quality.num_words", "language.language_score"],
+        "keep": "language.language_score >= 0.9 or gopher_quality.num_words > 1000",
+    }
 
     signals: tuple[str, ...]
     condition: str = threshold(name="keep")

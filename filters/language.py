@@ -84,6 +84,7 @@ class Language:
         "Kargaran et al. 2023, arXiv:2310.16248 (GlotLID)",
     )
     IS_EXPENSIVE: ClassVar = False
+    EXAMPLE: ClassVar = {"keep": ["en", "de"], "min_score": 0.65}
 
     languages: tuple[str, ...] = threshold(name="keep")
     min_score: float | Mapping[str, float] = threshold(MIN_SCORE)

@@ -83,6 +83,7 @@ class Perplexity:
     """
 
     LIBRARIES: ClassVar = ("ufal-kenlm", "torch", "transformers")
+    EXAMPLE: ClassVar = {"model": {"en": "lm/en.binary"}, "keep_buckets": ["head", "middle"]}
     SIGNALS: ClassVar = (
         Signal(
             "perplexity",

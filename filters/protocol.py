@@ -24,7 +24,8 @@ A filter has `measure` and `keep`, as `Filter` says, and may have:
   `filters.chain` says. `FIT_PARAMETERS` names the parameters that `fit` reads,
   `FITTED_PARAMETERS` those that it finds: no language can have its own of the former, or have
   the latter fitted for itself.
-- `SIGNALS`, `PAPERS`: what the documentation says of it: what it measures, and who thought of it.
+- `SIGNALS`, `PAPERS`, `EXAMPLE`: what the documentation says of it: what it measures, who thought
+  of it, and parameters that show what it is for.
 
 A plain callable `RecordBatch -> BooleanArray` becomes a filter by `as_filter`. The functions here
 call those methods and check what they return; a caller that uses them need not check again.

@@ -37,6 +37,7 @@ class Regex(Bounded):
         Signal("num_matches", pa.int32(), "matches of `refuse`, of all patterns together"),
     )
     IS_EXPENSIVE: ClassVar = False
+    EXAMPLE: ClassVar = {"refuse": ["(?i)lorem ipsum"]}
 
     require: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()

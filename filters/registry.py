@@ -59,6 +59,7 @@ class Description:
     parameters: tuple[Parameter, ...]
     signals: tuple[Signal, ...]
     papers: tuple[str, ...]
+    example: Mapping[str, Any]  # parameters that show what it is for
     is_expensive: bool
     edits: bool  # changes texts, with some parameters at least
     may_edit_nothing: bool  # there are parameters with which it changes none
@@ -133,6 +134,7 @@ def describe(name: str) -> Description:
         parameters=parameters,
         signals=tuple(getattr(plugin, "SIGNALS", ())),
         papers=tuple(getattr(plugin, "PAPERS", ())),
+        example=getattr(plugin, "EXAMPLE", {}),
         is_expensive=is_expensive(plugin),
         edits=hasattr(plugin, "edit"),
         may_edit_nothing=hasattr(plugin, "edit") and hasattr(plugin, "edits"),

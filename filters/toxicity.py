@@ -56,6 +56,7 @@ class Toxicity(Bounded):
         "Dodge et al. 2021, arXiv:2104.08758",
     )
     IS_EXPENSIVE: ClassVar = False
+    EXAMPLE: ClassVar = {"words": {"en": "lists/en.txt"}, "max_listed_words": 2}
 
     words: Mapping[str, FilePath | tuple[str, ...]]
     max_listed_words: int | None = threshold(0)

@@ -84,6 +84,7 @@ class Url:
     )
     PAPERS: ClassVar = ("Penedo et al. 2023, arXiv:2306.01116, appendix G.1",)
     IS_EXPENSIVE: ClassVar = False
+    EXAMPLE: ClassVar = {"domains": ["example.com"], "hard_words": ["casino"]}
 
     domains: tuple[str, ...] = ()
     domain_files: tuple[FilePath, ...] = ()

@@ -30,8 +30,9 @@ from pipeline.errors import OutputError, PrepareError, ShardError
 CHUNK_BYTES = 1 << 20
 ANEW = "`prepare run --mend` with the manifest writes it anew"
 LOCK_NAME = "lock"  # of an output directory
+REPORT_NAME = "report.html"  # the page on an output: it shows some of the texts
 PRIVATE_FOLDERS = frozenset({"refined", "spool", "tokens", "edits", "dedup", "state"})
-PRIVATE_FILES = frozenset({"pii.json", "decontamination.json", "tombstones.json"})
+PRIVATE_FILES = frozenset({"pii.json", "decontamination.json", "tombstones.json", REPORT_NAME})
 OWNER_ONLY = 0o077  # what others may not
 # Why the system refuses to write, and what then helps.
 FREE = "free some space there, or give another `output` on a larger disk"

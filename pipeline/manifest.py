@@ -3,7 +3,6 @@
 Relative paths are relative to the manifest's own folder, so a corpus means the same from anywhere.
 """
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -25,6 +24,7 @@ from pipeline.edits.config import EditsConfig
 from pipeline.errors import ManifestError
 from pipeline.sources.config import COMMON, OPTIONS, SourceConfig
 from pipeline.strata import StrataConfig
+from pipeline.suggest import did_you_mean
 from pipeline.text.clean import CleanConfig
 from pipeline.text.pii.config import PiiConfig
 from pipeline.tokens.config import PackConfig, TokenizerConfig
@@ -152,8 +152,7 @@ class Manifest(Config):
         known = [source.name for source in info.data.get("sources", ())]
         for name in (strata and strata.sources) or ():
             if known and name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                meant = f" (did you mean {close[0]!r}?)" if close else ""
+                meant = did_you_mean(name, known)
                 raise ValueError(f"sources: {name!r}{meant} is none; want of {', '.join(known)}")
         return strata
 

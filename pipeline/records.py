@@ -28,7 +28,6 @@ from typing import Any
 import xxhash
 
 import filters
-import pipeline
 from pipeline.errors import PrepareError
 from pipeline.files import atomic, check_inside, file_hash
 
@@ -67,7 +66,7 @@ def fingerprint(*parts: Any) -> str:
 @cache
 def code_fingerprint(*folders: str) -> str:
     """Hash of the Python source below folders such as `pipeline/text`, and of library versions."""
-    roots = {"pipeline": Path(pipeline.__path__[0]), "filters": Path(filters.__path__[0])}
+    roots = {"pipeline": Path(__file__).parent, "filters": Path(filters.__path__[0])}
     digest = hashlib.blake2b(digest_size=16)
     for folder in sorted(folders):
         package, _, rest = folder.partition("/")

@@ -19,7 +19,7 @@ from typing import Any
 import xxhash
 
 from pipeline.errors import PrepareError
-from pipeline.files import LOCK_NAME, file_hash, read_json, write_json
+from pipeline.files import LOCK_NAME, REPORT_NAME, file_hash, read_json, write_json
 from pipeline.inputs import RUN_NAME, list_inputs
 from pipeline.ledger import from_json
 from pipeline.outcome import Outcome
@@ -32,7 +32,7 @@ from pipeline.text.pii.key import load_key
 from pipeline.tokens.resolve import resolve_tokenizer
 
 PLACE = "state/seal.json"
-_UNSEALED = {Path(PLACE).name, LOCK_NAME}
+_UNSEALED = {Path(PLACE).name, LOCK_NAME, REPORT_NAME}
 
 
 def finished_before(plan: Plan) -> Outcome | None:

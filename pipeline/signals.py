@@ -13,7 +13,6 @@ A filter's signal is a column of the refined files, `<filter>.<signal>`; `clean.
                      are no duplicates, and are not counted.
 """
 
-import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +30,7 @@ from pipeline.plan import Plan
 from pipeline.refined import RowReader
 from pipeline.refining import build_refinery
 from pipeline.removals import LEAK
+from pipeline.suggest import did_you_mean
 from pipeline.tokens.token_file import document_keys, lengths
 
 TOKENS, DUPLICATES = "num_tokens", "num_duplicates"
@@ -106,8 +106,7 @@ def check_survivor(plan: Plan) -> None:
 
 
 def _unknown(name: str, source: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f" (did you mean {close[0]!r}?)" if close else ""
+    meant = did_you_mean(name, known)
     wanted = ", ".join(known)
     return (
         f"got {name!r}{meant}, which documents of the source {source} do not have; want one of "

@@ -12,6 +12,7 @@ from pipeline.errors import UsageError, WorkerError
 from pipeline.files import LOCK_NAME, protect, writing
 from pipeline.plan import Place, Plan
 from pipeline.progress import Advance
+from pipeline.progress.watch import Watch
 from pipeline.reasons import reasons
 from pipeline.records import MadeOf, Record
 
@@ -38,11 +39,13 @@ class Runner(Protocol):
 
 
 class Reporter(Protocol):
-    """Shows how far a stage is."""
+    """Shows how far a stage is. A watch, where there is one, knows what its records say."""
 
     def stage(
-        self, name: str, num_items: int, num_done: int
+        self, name: str, num_items: int, num_done: int, watch: Watch | None = None
     ) -> AbstractContextManager[Advance]: ...
+
+    def skip(self, name: str, num_items: int, watch: Watch) -> None: ...
 
     def note(self, text: str) -> None: ...
 
@@ -105,14 +108,19 @@ def run_stage(
     found = {name: None if name in again else store.load(name) for name in wanted}
     pending = [item for item in items if any(found[name] is None for name in names(item))]
     context.count(stage, len(items), len(pending))
-    if pending:
+    waiting = {name for item in pending for name in names(item)}
+    settled = [one for name, one in found.items() if one is not None and name not in waiting]
+    watch = Watch(store, map(names, pending), settled)
+    if not pending:
+        context.reporter.skip(label or stage, len(items), watch)
+    else:
         if context.holds_erased:
             raise ErasedInputs(stage)
         missing = [name for name in wanted if found[name] is None and name not in again]
         origins = {item.fingerprint: made_of(item) for item in items} if made_of else None
         tell_why(context, stage, missing, origins)
         with context.reporter.stage(
-            label or stage, len(items), len(items) - len(pending)
+            label or stage, len(items), len(items) - len(pending), watch
         ) as advance:
             context.runner.run(transform, pending, advance)
         found |= {name: store.load(name) for item in pending for name in names(item)}

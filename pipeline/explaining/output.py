@@ -4,7 +4,6 @@ Where a document stands is a number, as in the removal table: file << 32 | row, 
 place of its work item in OUT/run.json.
 """
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +22,7 @@ from pipeline.plan import Fit, Plan
 from pipeline.records import Record
 from pipeline.refined import RowReader
 from pipeline.removals import ROW_BITS
+from pipeline.suggest import did_you_mean
 
 ELSEWHERE = np.uint64(2**64 - 1)  # the survivor is in another corpus, of the index
 
@@ -67,8 +67,7 @@ class Output:
         """Raises `UsageError` unless there is such a source, or none is asked for."""
         if source is None or source in self.sources:
             return
-        close = difflib.get_close_matches(source, self.sources, n=1)
-        meant = f" (did you mean {close[0]!r}?)" if close else ""
+        meant = did_you_mean(source, self.sources)
         raise UsageError(f"--source: got {source!r}{meant}, want one of {', '.join(self.sources)}")
 
     @cached_property

@@ -1,7 +1,9 @@
 """`prepare index DIR`: what is in an index, and how something leaves it."""
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ def add_index(commands: Any, console: Callable[[], Console]) -> None:
         "--delete-ids", type=Path, metavar="FILE", help="take documents out: an id a line"
     )
     parser.add_argument("--segment", metavar="NAME", help="with --delete-ids: of this corpus only")
+    parser.add_argument(
+        "--json", action="store_true", help="for machines: the list, one object a segment"
+    )
     parser.set_defaults(command=lambda options: _index(options, console()))
 
 
@@ -36,7 +41,8 @@ def _index(options: argparse.Namespace, console: Console) -> int:
     if not any(index.glob("[!.]*/segment.json")):
         raise UsageError(f"{index}: no index here; want the folder that `dedup.index` names")
     if options.delete is None and options.delete_ids is None:
-        _list(segments(index), console)
+        show = _print_objects if options.json else partial(_list, console=console)
+        show(segments(index))
         return 0
     with locked(index):
         protect(index)
@@ -61,6 +67,20 @@ def _list(found: Sequence[Any], console: Console) -> None:
             str(segment.out),
         )
     console.print(table)
+
+
+def _print_objects(found: Sequence[Any]) -> None:
+    for segment in found:
+        num_deleted = len(segment.deleted())
+        values = {
+            "segment": segment.name,
+            "num_documents": segment.contents.num_documents - num_deleted,
+            "num_deleted": num_deleted,
+            "num_bytes": segment.num_bytes,
+            "has_signatures": segment.has_signatures,
+            "out": str(segment.out),
+        }
+        print(json.dumps(values))
 
 
 def _text(segment: Any) -> str:

@@ -1,6 +1,5 @@
 """The quarantined rows of an output: how many of what, and the rows themselves."""
 
-import difflib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pipeline.quarantine.latest import Latest
 from pipeline.records import Record
 from pipeline.refined import RowReader
 from pipeline.sources.schema import READ, REASONS
+from pipeline.suggest import did_you_mean
 
 COLUMNS = ("source", "source_path", "source_row", "stage", "reason", "detail")
 
@@ -86,8 +86,7 @@ class Selection:
 def _check_known(option: str, names: Collection[str], known: list[str]) -> None:
     for name in names:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            meant = f" (did you mean {close[0]!r}?)" if close else ""
+            meant = did_you_mean(name, known)
             raise UsageError(f"{option}: got {name!r}{meant}, want one of {', '.join(known)}")
 
 

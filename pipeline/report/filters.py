@@ -1,10 +1,12 @@
 """What `prepare filters` prints, and the pages that it writes: one description, in three forms."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -127,9 +129,12 @@ def _rate(name: str, rates: dict[str, Any]) -> str | None:
 
 
 def _example(known: Description) -> str:
-    """The entry of a manifest, with what has to be given."""
-    required = [f"{each.name}: ..." for each in known.parameters if each.required]
-    return f"```yaml\nfilters:\n  - {{{', '.join([f'{NAME_KEY}: {known.name}', *required])}}}\n```"
+    """The entry of a manifest, with what the filter shows, or else with what has to be given."""
+    required = {each.name: "..." for each in known.parameters if each.required}
+    shown = {NAME_KEY: known.name, **(known.example or required)}
+    entry = yaml.safe_dump(shown, default_flow_style=True, sort_keys=False, width=math.inf)
+    plain = entry.strip().replace("'...'", "...")  # as a person writes what is left out
+    return f"```yaml\nfilters:\n  - {plain}\n```"
 
 
 def _parameters(known: Description) -> list[Row]:

@@ -27,10 +27,10 @@ def print_outcome(outcome: Outcome, out: Path, console: Console) -> None:
     for source in outcome.ledger:
         table.add_column(source, justify="right")
         table.add_column("MB", justify="right")
-    for label, cells in _funnel_rows(outcome.ledger):
+    for label, cells in funnel_rows(outcome.ledger):
         table.add_row(label, *cells)
     console.print(table)
-    console.print(_totals(outcome))
+    console.print(totals(outcome))
     for line in _fits(outcome):
         console.print(line, soft_wrap=True)
     for line in _strata(outcome):
@@ -41,7 +41,8 @@ def print_outcome(outcome: Outcome, out: Path, console: Console) -> None:
         console.print(line)
 
 
-def _funnel_rows(ledger: Ledger) -> list[tuple[str, list[str]]]:
+def funnel_rows(ledger: Ledger) -> list[tuple[str, list[str]]]:
+    """Label and cells of each row: documents and MB of every source."""
     entries = list(ledger.values())
     rows = _skips(entries)
     rows.append(("read", _cells(entries, lambda e: (e.num_read, e.num_read_bytes))))
@@ -84,7 +85,7 @@ def _minus(entries: list[SourceLedger], counter: str, name: str) -> list[str]:
     return cells
 
 
-def _totals(outcome: Outcome) -> str:
+def totals(outcome: Outcome) -> str:
     shards = outcome.index.shards
     tokens = sum(shard.num_tokens for shard in shards)
     slots = sum(shard.num_rows for shard in shards) * outcome.index.sequence_tokens

@@ -56,10 +56,17 @@ class SourceConfig(Config):
     what every document has: `warc_date` and `content_type`.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]  # also the mixing domain
-    format: Format
-    paths: tuple[NonEmpty, ...] = ()  # globs or fsspec URLs; local ones relative to the manifest
-    text_field: NonEmpty = "text"
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        description="Of the source, and of what `train` mixes it by.",
+    )
+    format: Format = Field(description="How its files are read.")
+    paths: tuple[NonEmpty, ...] = Field(
+        default=(),
+        description="Globs or fsspec URLs; local ones are relative to the manifest. Compression is "
+        "found by content.",
+    )
+    text_field: NonEmpty = Field(default="text", description="The field that is the text.")
     prompt_field: NonEmpty | None = Field(
         default=None,
         description="With completion_field, instead of text_field: the text is the prompt and the "
@@ -73,13 +80,30 @@ class SourceConfig(Config):
         description="Instead of text_field: a conversation, a list of {role, content}; tokens are "
         "those of the tokenizer's chat template, and only what the assistant says is learned.",
     )
-    id_field: NonEmpty | None = None
-    url_field: NonEmpty | None = None
-    date_field: NonEmpty | None = None  # ISO 8601, an epoch number or a time: for `newest`
-    meta_fields: tuple[NonEmpty, ...] = ()
-    validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    # the larger survives across sources
-    priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
+    id_field: NonEmpty | None = Field(
+        default=None, description="A document's name. Left out: its file and row."
+    )
+    url_field: NonEmpty | None = Field(default=None, description="A document's URL.")
+    date_field: NonEmpty | None = Field(
+        default=None,
+        description="A document's date, ISO 8601, an epoch number or a time: for the survivor "
+        "`newest`.",
+    )
+    meta_fields: tuple[NonEmpty, ...] = Field(
+        default=(), description="Other fields that stay with the document."
+    )
+    validation_fraction: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Of the documents, by the hash of their text, that are held out.",
+    )
+    priority: int = Field(
+        default=0,
+        ge=-MAX_PRIORITY,
+        le=MAX_PRIORITY,
+        description="Of copies in several sources that of the larger survives.",
+    )
     code: bool = Field(
         default=False,
         description="Program text: `clean` leaves it as it is written (white space, HTML, Unicode, "
@@ -89,13 +113,29 @@ class SourceConfig(Config):
         default=None,
         description="What of `clean` is otherwise for this source; the keys that are named here.",
     )
-    per: Literal["file", "line"] = "file"  # text: what one document is
-    dataset: NonEmpty | None = None  # hf: a folder, a builder (json, parquet, ...) or a hub name
-    config_name: str | None = None  # hf
-    split: NonEmpty = "train"  # hf
-    data_files: tuple[NonEmpty, ...] = ()  # hf: for a builder; local ones relative to the manifest
-    streaming: bool = False  # hf
-    part: Literal["stdlib", "prose"] | None = None  # python-environment
+    per: Literal["file", "line"] = Field(
+        default="file", description="Format `text`: what one document is."
+    )
+    dataset: NonEmpty | None = Field(
+        default=None,
+        description="Format `hf`: a folder, a builder (json, parquet, ...) or a hub name.",
+    )
+    config_name: str | None = Field(
+        default=None, description="Format `hf`: the configuration of the dataset."
+    )
+    split: NonEmpty = Field(default="train", description="Format `hf`: which split is read.")
+    data_files: tuple[NonEmpty, ...] = Field(
+        default=(),
+        description="Format `hf`: what a builder reads; local ones relative to the manifest.",
+    )
+    streaming: bool = Field(
+        default=False, description="Format `hf`: read while loading, without a copy on disk."
+    )
+    part: Literal["stdlib", "prose"] | None = Field(
+        default=None,
+        description="Format `python-environment`: the standard library as code, or what the "
+        "installed packages say of themselves.",
+    )
 
     @field_serializer("clean")
     def _clean_as_given(self, clean: CleanConfig | None) -> dict[str, Any] | None:

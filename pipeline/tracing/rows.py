@@ -3,7 +3,6 @@
 A mix entry is a source, or `source/stratum` where its documents are parted by a signal.
 """
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow as pa
 from pipeline.errors import ShardError, UsageError
 from pipeline.explaining.packed import Piece
 from pipeline.shards import SPLITS, Shard, ShardIndex
+from pipeline.suggest import did_you_mean
 
 MAX_NAMED = 20
 
@@ -152,8 +152,7 @@ def _rows_before(index: ShardIndex, shard: Shard) -> int:
 
 def _unknown(option: str, got: str, known: Iterable[str]) -> UsageError:
     names = sorted(known)
-    close = difflib.get_close_matches(got, names, n=1)
-    meant = f" (did you mean {close[0]!r}?)" if close else ""
+    meant = did_you_mean(got, names)
     more = f", ... ({len(names):,} in all)" if len(names) > MAX_NAMED else ""
     return UsageError(
         f"{option}: got {got!r}{meant}, want one of {', '.join(names[:MAX_NAMED])}{more}"

@@ -17,7 +17,9 @@ from rich.console import Console
 from pipeline.errors import UsageError
 from pipeline.manifest import load_manifest
 from pipeline.plan import Plan
-from pipeline.progress import TerminalProgress
+from pipeline.progress import Progress
+from pipeline.progress.panel import PanelView
+from pipeline.progress.plain import PlainView
 from pipeline.run import run
 from pipeline.stage import Context
 from pipeline.verify import faults
@@ -69,7 +71,7 @@ def test_no_clock_changes_a_byte_or_stops_a_run(
     for name in ("time", "monotonic", "perf_counter"):
         ticks = clock()
         monkeypatch.setattr(time, name, lambda ticks=ticks: next(ticks))
-    reporter = TerminalProgress(Console(file=(tmp_path / "shown").open("w"), force_terminal=False))
+    reporter = Progress(PlainView((tmp_path / "shown").open("w")))
     run(Context(plan, HereRunner(), reporter, 10**8))
     monkeypatch.undo()
     assert everything(folder / "out") == everything(tmp_path / "calm" / "out")
@@ -88,8 +90,9 @@ def test_progress_is_shown_whatever_the_clock_says(
     ticks = clock()
     monkeypatch.setattr(time, "monotonic", lambda: next(ticks))
     with (tmp_path / "shown").open("w") as file:
-        reporter = TerminalProgress(Console(file=file, force_terminal=is_terminal))
-        with reporter.stage("refine", 30, 10) as advance:
+        console = Console(file=file, force_terminal=True)
+        reporter = Progress(PanelView(console, "prepare") if is_terminal else PlainView(file))
+        with reporter, reporter.stage("refine", 30, 10) as advance:
             for _ in range(20):
                 advance(1)
     monkeypatch.undo()

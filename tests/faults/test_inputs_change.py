@@ -49,10 +49,15 @@ class Changing:
         self._change = change
 
     @contextmanager
-    def stage(self, name: str, num_items: int, num_done: int) -> Iterator[Advance]:
+    def stage(
+        self, name: str, num_items: int, num_done: int, watch: object = None
+    ) -> Iterator[Advance]:
         if name == "refine":
             self._change()
         yield lambda _: None
+
+    def skip(self, name: str, num_items: int, watch: object) -> None:
+        """Shows nothing of what was done before."""
 
 
 def shrink(path: Path) -> None:

@@ -149,6 +149,11 @@ class NoReporter:
         self.notes.append(text)
 
     @contextmanager
-    def stage(self, name: str, num_items: int, num_done: int) -> Iterator[Advance]:
+    def stage(
+        self, name: str, num_items: int, num_done: int, watch: object = None
+    ) -> Iterator[Advance]:
         self.stages.append(name)
         yield lambda _: None
+
+    def skip(self, name: str, num_items: int, watch: object) -> None:
+        """Shows nothing of what was done before."""

@@ -10,7 +10,7 @@ import pytest
 
 from filters.perplexity import Perplexity
 from filters.protocol import apply
-from pipeline.cli import _num_bytes as num_bytes
+from pipeline.commands.arguments import num_bytes
 from pipeline.errors import PrepareError, UsageError
 from pipeline.ngrams.command import add_fit_lm
 from pipeline.ngrams.corpus import PreparedCorpus, TextCorpus

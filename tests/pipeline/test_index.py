@@ -23,7 +23,8 @@ from pipeline.graph.runner import run_in_memory
 from pipeline.index.segments import read, read_segment
 from pipeline.manifest import load_manifest
 from pipeline.plan import Plan
-from pipeline.progress import Advance, TerminalProgress
+from pipeline.progress import Advance, Progress
+from pipeline.progress.plain import PlainView
 from pipeline.report.terminal import print_outcome
 from pipeline.run import run
 from pipeline.stage import Context
@@ -107,7 +108,7 @@ def prepare(corpus: Corpus, *overrides: str) -> str:
     corpus.save()
     manifest = load_manifest(corpus.folder / "m.yaml", overrides)
     plan = Plan(manifest, corpus.folder, corpus.out)
-    reporter = TerminalProgress(Console(file=io.StringIO()))
+    reporter = Progress(PlainView(io.StringIO()))
     printed = Console(file=io.StringIO(), width=100)
     context = Context(plan, Here(), reporter, 10**9, may_change=None)
     print_outcome(run(context), plan.out, printed)

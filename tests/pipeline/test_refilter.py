@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xxhash
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -370,7 +371,7 @@ def test_what_is_no_threshold_is_refused_by_its_key(
 ) -> None:
     manifest = prose_manifest(tmp_path / "tokenizer")
     (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(manifest))
-    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "run.json").write_text('{"refine": []}')
     with pytest.raises(UsageError, match=message):
         finished_plan(tmp_path, [override])
     assert finished_plan(tmp_path, ["filters.1.minimum=3"]).manifest.filters[1]["minimum"] == 3
@@ -399,7 +400,7 @@ def test_of_several_overrides_of_a_filter_the_one_at_fault_is_named(
 ) -> None:
     manifest = prose_manifest(tmp_path / "tokenizer")
     (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(manifest))
-    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "run.json").write_text('{"refine": []}')
     with pytest.raises(UsageError, match=message) as refused:
         finished_plan(tmp_path, overrides)
     assert not ("per_language" in str(refused.value) and "is no threshold" in str(refused.value))
@@ -409,7 +410,7 @@ def test_thresholds_that_are_valid_only_together_are_accepted(tmp_path: Path) ->
     manifest = prose_manifest(tmp_path / "tokenizer")
     manifest["filters"][3]["per_language"] = {"fr": {"min_words": 40}}
     (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(manifest))
-    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "run.json").write_text('{"refine": []}')
     overrides = [
         "filters.3.min_words=200000",  # over the default max_words, until the next one
         "filters.3.max_words=300000",
@@ -480,7 +481,12 @@ def test_a_killed_refilter_goes_on_and_a_run_then_finds_nothing_to_do(
     process.communicate()
     assert "Where the documents went" in command(tmp_path, "refilter", "out", *wanted)
     fresh = tree(tmp_path / "fresh")
+    told = json.loads(fresh["run.json"])
     fresh["manifest.yaml"] = fresh["manifest.yaml"].replace(b"output: fresh", b"output: out")
-    assert tree(corpus.out) == fresh
+    made = tree(corpus.out)
+    manifest_xxh3 = xxhash.xxh3_128_hexdigest(fresh["manifest.yaml"])
+    assert json.loads(made.pop("run.json")) == told | {"manifest_xxh3": manifest_xxh3}
+    del fresh["run.json"]
+    assert made == fresh
     assert list(faults(corpus.out)) == []
     assert "Nothing to do" in command(tmp_path, "run", "m.yaml", *wanted)

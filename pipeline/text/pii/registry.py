@@ -4,12 +4,12 @@ The order is that of priority: where two spans are equally long, the earlier kin
 stricter the check, the earlier. Length comes before priority.
 """
 
-import difflib
 from collections.abc import Collection, Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
 
+from pipeline.suggest import did_you_mean
 from pipeline.text.pii.kinds.assigned_secret import ASSIGNED_SECRET
 from pipeline.text.pii.kinds.brazil import BR_BARE_CPF, BR_CPF
 from pipeline.text.pii.kinds.credit_card import CREDIT_CARD, MAESTRO
@@ -89,8 +89,7 @@ def recognizers_of(
 
 def _known(kind: str) -> str:
     if kind not in KINDS:
-        close = difflib.get_close_matches(kind, KINDS, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        hint = did_you_mean(kind, KINDS)
         raise ValueError(f"got {kind!r}{hint}; want of {', '.join(KINDS)}")
     return kind
 

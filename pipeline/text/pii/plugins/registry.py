@@ -1,6 +1,5 @@
 """Recogniser plugins by name: entry points of the group `headwater.recognizers`."""
 
-import difflib
 import functools
 import inspect
 import json
@@ -12,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.releases import release
+from pipeline.suggest import did_you_mean
 from pipeline.text.pii.plugins.protocol import TextRecognizer
 
 GROUP = "headwater.recognizers"
@@ -56,8 +56,7 @@ def _created(text: str) -> TextRecognizer:
         )
     known = list(inspect.signature(plugin).parameters)
     if unknown := [each for each in parameters if each not in known]:
-        close = difflib.get_close_matches(unknown[0], known, n=1)
-        meant = f" (did you mean {close[0]}?)" if close else ""
+        meant = did_you_mean(unknown[0], known)
         raise ValueError(f"{name}: unknown parameter {unknown[0]}{meant}; known: {_list(known)}")
     made = _checked(name, plugin, parameters)
     if not isinstance(made, TextRecognizer):

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
@@ -51,7 +51,10 @@ def counted_depth(page: str) -> int:
 
 @settings(max_examples=150, deadline=None)
 @given(pages())
+@example("<div><div><div><![CDATA[<svg><div>" * 5)
 def test_the_depth_of_any_markup_is_hardly_ever_counted_too_low(page):
+    # Where parsers read a page differently it is refused at once, and not counted any further.
+    assume("is text to some" not in (problems(pa.array([page]), 5_000)[0].as_py() or ""))
     # What moves elements that are closed already (adoption, 8 times at most) is not followed.
     assert 2 * counted_depth(page) + 10 >= parsed_depth(page)
 

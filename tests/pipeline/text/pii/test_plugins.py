@@ -152,7 +152,7 @@ def test_code_points_become_bytes(texts):
     [
         ({"use": "badge"}, "'badge' is no recogniser plugin; installed: badges"),
         ({"use": 3}, "want the name of a plugin"),
-        ({"use": "badges", "prefx": "A"}, "unknown parameter prefx .did you mean prefix"),
+        ({"use": "badges", "prefx": "A"}, "unknown parameter prefx .did you mean 'prefix'"),
         ({"use": "badges", "name_words": "many"}, "name_words: got 'many'"),
         ({"use": "wrong", "what": "kind"}, "got kinds .'Person'., want names"),
         ({"use": "three"}, "want an object with `kinds` and `find"),
