@@ -91,10 +91,8 @@ def draw(
     from matplotlib.colors import same_color
     from matplotlib.text import Text
 
-    for word in figure.findobj(Text):
-        if same_color(
-            word.get_color(), "black"
-        ):  # it was added outside of `new_row`, which has the style
+    for word in figure.findobj(Text):  # what was added outside of `new_row`, which has the style
+        if same_color(word.get_color(), "black"):
             word.set_color(ROLES["ink"])
     text = StringIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
