@@ -15,7 +15,7 @@ from training.reporting.written import samples_section
 
 FILE_NAME = "report.html"
 DRAWN_WITH = ("matplotlib", "cycler")
-MISSING = "install 'headwater[report]', which draws with matplotlib"
+MISSING = "install matplotlib, which draws the figures"
 
 
 def write_report(out: Path, target: Path | None = None) -> Path:
