@@ -167,6 +167,7 @@ def source_code(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path
     return corpus
 
 
+@pytest.mark.slow
 def test_the_bands_take_at_most_160_bytes_a_document(source_code: Corpus) -> None:
     (path,) = (source_code.out / "refined" / "web").glob("*.signatures.arrow")
     with pa.memory_map(str(path)) as file:
@@ -176,6 +177,7 @@ def test_the_bands_take_at_most_160_bytes_a_document(source_code: Corpus) -> Non
     assert 136 < path.stat().st_size / table.num_rows <= 160
 
 
+@pytest.mark.slow
 def test_characters_find_copies_and_short_documents_take_the_exact_path(
     source_code: Corpus,
 ) -> None:
@@ -225,6 +227,7 @@ def quoted(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path) -> 
     return corpus
 
 
+@pytest.mark.slow
 def test_a_contained_text_goes_for_the_better_one_that_contains_it(quoted: Corpus) -> None:
     ids = {row["key"]: row["id"] for row in quoted.table("kept").to_pylist()}
     gone = {
@@ -237,6 +240,7 @@ def test_a_contained_text_goes_for_the_better_one_that_contains_it(quoted: Corpu
     assert not any(name.startswith("web") for name in gone)
 
 
+@pytest.mark.slow
 def test_a_better_text_inside_of_a_longer_one_stays_but_does_not_validate_on_it(
     quoted: Corpus,
 ) -> None:
@@ -253,7 +257,7 @@ def test_a_better_text_inside_of_a_longer_one_stays_but_does_not_validate_on_it(
         assert similarity == 1.0
 
 
-@pytest.mark.parametrize("fixture", ["dated", "quoted"])
+@pytest.mark.parametrize("fixture", ["dated", pytest.param("quoted", marks=pytest.mark.slow)])
 def test_the_output_verifies(fixture: str, request: pytest.FixtureRequest) -> None:
     assert main(["verify", str(request.getfixturevalue(fixture).out)]) == 0
 

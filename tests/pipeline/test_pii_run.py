@@ -108,6 +108,7 @@ def test_one_key_is_the_same_bytes_and_another_shares_no_email(
     assert "no PII is left" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_is_kept_and_removed_depends_neither_on_the_mode_nor_on_a_key(
     pseudonymous, tagged, tmp_path, tokenizer_folder, monkeypatch
 ):

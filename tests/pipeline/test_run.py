@@ -154,6 +154,7 @@ def test_two_sources_may_read_one_large_file(tmp_path: Path, tokenizer_folder: P
     assert corpus.ledger()["domain"]["num_read"] == shifted["domain"]["num_read"] - 1 == 299
 
 
+@pytest.mark.slow
 def test_one_row_in_two_files_leaves_one(tmp_path: Path, tokenizer_folder: Path) -> None:
     corpus = Corpus(tmp_path, base_manifest(tokenizer_folder) | {"filters": []})
     row = {"id": "same", "text": docstrings()[0]}

@@ -147,6 +147,7 @@ def test_a_killed_run_with_other_workers_makes_the_same_bytes(
     assert corpus.ledger() == stratified.ledger()
 
 
+@pytest.mark.slow
 def test_other_strata_refine_and_tokenise_nothing_again(copied: Corpus) -> None:
     def times(*folders: str) -> dict[Path, int]:
         paths = [path for folder in folders for path in (copied.out / folder).rglob("*.arrow")]
@@ -176,6 +177,7 @@ def test_other_strata_refine_and_tokenise_nothing_again(copied: Corpus) -> None:
     assert list(faults(copied.out)) == []
 
 
+@pytest.mark.slow
 def test_without_strata_the_shards_are_those_of_a_source_alone(copied: Corpus) -> None:
     del copied.manifest["strata"]
     copied.prepare("--workers", "1")

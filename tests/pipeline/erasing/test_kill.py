@@ -73,6 +73,7 @@ def test_killed_at_a_rename_and_completed_by_a_run(
     assert verify(corpus) == 0
 
 
+@pytest.mark.slow
 def test_verify_says_that_an_erasure_did_not_end(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,6 +85,7 @@ def test_verify_says_that_an_erasure_did_not_end(
     assert "did not end" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_verify_says_that_an_erasure_left_files_and_took_nothing_out(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:

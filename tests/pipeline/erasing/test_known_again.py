@@ -92,6 +92,7 @@ def test_a_blank_row_is_not_erased_again() -> None:
     assert _found(nothing, _rows((-1, b"x"))) == [False]
 
 
+@pytest.mark.slow
 def test_a_document_that_another_limit_quarantines_is_blank(
     tmp_path: Path, tokenizer_folder: Path
 ) -> None:
@@ -114,6 +115,7 @@ def test_a_document_that_another_limit_quarantines_is_blank(
     assert verify(corpus, "large") == 0
 
 
+@pytest.mark.slow
 def test_verify_finds_an_erased_document_and_a_name_among_quarantined_rows(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,8 @@ from pipeline.cli import main
 from tests.pipeline.corpora import Corpus, base_manifest, docstrings, near_copy
 from tests.pipeline.erasing.outputs import erase, holding, tombstones, verify
 
+pytestmark = pytest.mark.slow  # each test is several runs
+
 TEXTS = docstrings()[:24]
 
 

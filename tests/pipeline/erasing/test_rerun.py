@@ -140,6 +140,7 @@ def test_a_split_into_other_items_and_workers_gives_the_same_shards(
     assert other.hashes() == corpus.hashes()
 
 
+@pytest.mark.slow
 def test_a_quarantined_row_stays_away_when_it_can_be_read_later(
     tmp_path: Path, tokenizer_folder: Path
 ) -> None:

@@ -160,7 +160,7 @@ def test_imported_shards_train(made: Path, tmp_path: Path) -> None:
     assert any(line["kind"] == "eval" for line in lines)
 
 
-@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("masks", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_an_export_to_parquet_comes_back_byte_by_byte(
     corpus: Corpus, masked: Path, tmp_path: Path, masks: bool
 ) -> None:

@@ -159,6 +159,7 @@ def test_the_same_bytes_come_of_two_workers_and_of_a_second_run(
     assert other.hashes() == sft.hashes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["concat", "pad"])
 def test_every_strategy_keeps_the_masks(sft: Corpus, tmp_path: Path, strategy: str) -> None:
     other = sft_corpus(tmp_path, strategy)

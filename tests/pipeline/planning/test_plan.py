@@ -29,6 +29,7 @@ def predicted(corpus: Corpus, sample_bytes: int) -> Prediction:
     return predict(plan_of(corpus), sample_bytes, Machine(HereRunner(), 10**8, 1.0))
 
 
+@pytest.mark.slow
 def test_prediction_from_everything_is_what_the_run_did(prepared: Corpus) -> None:
     before = sorted(path.stat().st_mtime_ns for path in prepared.out.rglob("*"))
     found = predicted(prepared, WHOLE)

@@ -124,6 +124,7 @@ def test_events_are_all_of_stdout_and_meet_the_ledger(folder: Path) -> None:
     assert (only["event"], only["nothing_to_do"], only["ledger"]) == ("outcome", True, ledger)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_shows_the_sums_of_all_of_it(folder: Path) -> None:
     assert prepare(folder, "run", "m.yaml", "--workers", "1").returncode == 0
     gone = sorted((folder / "out" / "state" / "pack").glob("*.json"))[0]

