@@ -79,7 +79,7 @@ def _plan(options: argparse.Namespace) -> Iterator[Row]:
         folder = (options.work or Path(temporary)) / "plan"
         found = plan.measure(folder, prepare.manifest(corpus, MODEL, 1), options.workers)
     times = f"{found.plan_seconds:.1f} s beside {found.run_seconds:.1f} s of the run"
-    yield f"prepare plan, {options.workers} workers", times, "a few %"
+    yield f"prepare plan, {options.workers} workers", times, "<= 60 s"
     targets = {"duplicates removed": "", "seconds": "0.5 to 2x"}
     for figure in found.figures:
         values = f"{figure.predicted:,.0f} for {figure.actual:,.0f}, {figure.ratio:.2f}x"

@@ -23,7 +23,7 @@ from pipeline.sources.protocol import Input
 from pipeline.stage import Runner
 from pipeline.tokens.resolve import FOLDER
 
-READ = 32  # bytes that are read for one that goes through a run
+READ = 48  # bytes that are read for one that goes through a run
 LEAST_SHARE = 0.25  # of an equal share of the sample, for the smallest source
 HASHED_BYTES = 1 << 26  # of a file that is hashed to see how fast that is
 HASH_RATE = 2e9  # bytes a second, where no file is of a size to measure it
