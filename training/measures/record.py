@@ -22,7 +22,7 @@ from training.parallel import Workers
 
 FILE_NAME = "run.json"
 FORMAT_VERSION = 1
-NUM_POINTS = 101  # of the planned mix, over the run
+NUM_POINTS = 100  # of the planned mix, over the run; fewer where it has fewer steps
 END_BYTES = 1 << 20
 LIBRARIES = ("headwater", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
 
@@ -72,12 +72,22 @@ def record_values(config: TrainConfig, data: Data) -> dict[str, Any]:
 
 
 def planned_mix(data: Data) -> dict[str, Any]:
-    """The token weights of the config at `NUM_POINTS` places of the run, by source."""
-    progress = np.linspace(0.0, 1.0, NUM_POINTS)
-    weights = np.stack([data.weights_at(float(each)) for each in progress])  # (points, S)
+    """What the plan shares out to the sources over the run, and what the config asks for.
+
+    `weights`: shares of the tokens in `NUM_POINTS` equal parts of the run, `steps` their middles;
+    curricula, `max_epochs` and the control log are in them. `ends`: the config's weights at the
+    first and the last step, without these.
+    """
+    num_parts = min(NUM_POINTS, data.num_steps)
+    edges = np.linspace(0.0, 1.0, num_parts + 1)
+    tokens = np.diff(data.plan.tokens_before(edges * data.plan.num_rows), axis=0)  # (parts, S)
+    shares = tokens / tokens.sum(axis=1, keepdims=True)
+    ends = np.stack([data.weights_at(0.0), data.weights_at(1.0)])
+    middles = (edges[1:] + edges[:-1]) / 2
     return {
-        "steps": (progress * data.num_steps).round(3).tolist(),
-        "weights": {name: weights[:, i].round(6).tolist() for i, name in enumerate(data.names)},
+        "steps": (middles * data.num_steps).round(3).tolist(),
+        "weights": {name: shares[:, i].round(6).tolist() for i, name in enumerate(data.names)},
+        "ends": {name: ends[:, i].round(6).tolist() for i, name in enumerate(data.names)},
     }
 
 

@@ -67,6 +67,17 @@ class Plan:
         """
         return self._solve(self.num_blocks)
 
+    def tokens_before(self, rows: np.ndarray) -> np.ndarray:
+        """Tokens (N, S) that are meant for each source before each of `rows` (N,) of the run.
+
+        With curricula, `max_epochs` and the control log, before rounding to whole rows.
+        """
+        self._solve(self.num_blocks)
+        places = np.append(self._firsts, self.num_rows)
+        targets = [np.interp(rows, places, self._target[:, i]) for i in range(len(self.mix.sizes))]
+        tokens: np.ndarray = np.stack(targets, axis=1) * self.mix.mean_tokens
+        return tokens
+
     def counts(self, block: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows (S,) of each source before this block, and in it."""
         drawn = self._solve(block + 1)
