@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.commandline import Parser, Version, add_examples, end_of_pipe, flushed
 from pipeline.completion import SHELLS, script
+from pipeline.report.visible import replace_what_cannot_be_printed, visible_lines
 from training.commands.reporting import compare_parser, report_parser
 from training.config import TrainConfig, read_config
 from training.errors import TrainError, UsageError
@@ -60,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: done, or stopped by a signal with a checkpoint to go on from; 1: the run failed a check;
     2: the command is wrong; 130: interrupted before it could save.
     """
+    replace_what_cannot_be_printed()
     words = list(sys.argv[1:] if argv is None else argv)
     is_named = bool(words) and words[0] in PARSERS
     command, given = (words[0], words[1:]) if is_named else ("run", words)
@@ -270,7 +272,7 @@ def _fail(message: str, code: int, arguments: argparse.Namespace) -> int:
         event = {"event": "failed", "exit_code": code, "message": message}
         print(json.dumps(event), flush=True)
     rank = f" [rank {os.environ['RANK']}]" if "RANK" in os.environ else ""
-    print(f"train{rank}: {message}", file=sys.stderr)
+    print(f"train{rank}: {chr(10).join(visible_lines(message))}", file=sys.stderr)
     return code
 
 

@@ -11,6 +11,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.report.visible import visible
 from training.measures.bootstrap import FEW_DOCUMENTS, Change, Comparison
 from training.measures.gate import gate_values
 from training.measures.metrics import json_line
@@ -71,7 +72,7 @@ def forgetting_table(outcome: Outcome) -> Table:
         mark = "*" if comparison.few_documents else ""
         change, relative = comparison.perplexity_percent, comparison.loss_percent
         cells = _cells(before.perplexity, after.perplexity, change)
-        table.add_row(f"{escape(name)}{mark}", "perplexity", *cells)
+        table.add_row(f"{escape(visible(name))}{mark}", "perplexity", *cells)
         cells = _cells(before.bits_per_byte, after.bits_per_byte, relative)
         table.add_row("", "bits/byte", *cells, end_section=True)
     return table
@@ -132,5 +133,7 @@ def _footnotes(comparisons: Mapping[str, Comparison]) -> list[str]:
         notes.append(f"* fewer than {FEW_DOCUMENTS} documents: the interval says little")
     for name, comparison in sorted(comparisons.items()):
         if comparison.baseline_step:
-            notes.append(f"{escape(name)}: against step {comparison.baseline_step}, its first")
+            notes.append(
+                f"{escape(visible(name))}: against step {comparison.baseline_step}, its first"
+            )
     return notes

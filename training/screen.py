@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from pipeline.report.visible import visible, visible_lines
 from training.measures.metrics import json_line
 
 Style = Literal["auto", "json", "quiet"]
@@ -75,13 +76,15 @@ class Screen:
     def say(self, text: str) -> None:
         """One line."""
         self.event("note", text=text)
-        self.console.print(text, markup=False)
+        self.console.print(shown(text), markup=False)
 
     def tell(self, result: RenderableType) -> None:
         """What the run came to: also for who wants no progress. Events have their own."""
         if self._enabled and self.style != "json":
             console = self.console if self.style == "auto" else Console(highlight=False)
-            console.print(escape(result) if isinstance(result, str) else result, soft_wrap=True)
+            console.print(
+                escape(shown(result)) if isinstance(result, str) else result, soft_wrap=True
+            )
 
     def say_next(self, out: Path) -> None:
         """What one does with a finished run; on stderr, apart from what it came to."""
@@ -100,7 +103,7 @@ class Screen:
             self.say(f"{text} ...")
             yield
             return
-        with self.console.status(escape(text), spinner="dots"):
+        with self.console.status(escape(shown(text)), spinner="dots"):
             yield
 
     @contextmanager
@@ -137,6 +140,8 @@ class Screen:
     def show(self, line: StepLine) -> None:
         """Put the figures of a step below the bars, or in a line if it is time for one."""
         now, is_last = time.monotonic(), line.step == line.num_steps
+        if self._line is not None and line.step <= self._line.step:
+            self._first = None  # the run went back
         self._line, self._first = line, self._first or (line.step, now)
         self._learned.update(line.num_targets)
         if now - self._told >= EVENT_SECONDS or is_last:
@@ -214,11 +219,18 @@ def step_values(line: StepLine) -> dict[str, Any]:
     return {name: getattr(line, name) for name in (*names, "data_fraction")}
 
 
+def shown(text: str) -> str:
+    """Lines in which names of others, such as of sources and paths, do nothing to a terminal."""
+    return "\n".join(visible_lines(text))
+
+
 def _mix(shares: Mapping[str, float]) -> str:
     """`mix domain 62.1 % · general 37.9 %`, the largest first."""
     largest = sorted(shares.items(), key=lambda share: -share[1])
     more = f" · {len(largest) - MAX_SOURCES} more" if len(largest) > MAX_SOURCES else ""
-    named = " · ".join(f"{name} {100 * share:.1f} %" for name, share in largest[:MAX_SOURCES])
+    named = " · ".join(
+        f"{visible(name)} {100 * share:.1f} %" for name, share in largest[:MAX_SOURCES]
+    )
     return f"mix {named}{more}"
 
 

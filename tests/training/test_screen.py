@@ -133,3 +133,23 @@ def test_the_live_lines_fit_a_terminal(width: int) -> None:
     assert "ETA" in shown[0]
     assert shown[1].startswith("loss 2.5000 · lr 1.00e-05 · 123 tokens/s · MFU 41 %")
     assert shown[2].startswith("mix source-0 8.8 % · source-1 8.7 %")
+
+
+def test_names_of_sources_do_nothing_to_a_terminal(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen, name = Screen(enabled=True), "\x1b]0;owned\x07\u202e"
+    screen.say(f"{name}: 3 rows")
+    screen.tell(f"model: {name}")
+    screen.show(line(100, num_targets={name: 1, "b": 3}))
+    out = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\u202e"} & set(out)
+    assert out.count("␛]0;owned␇") == 3
+
+
+def test_the_time_left_is_known_after_a_run_went_back(clock: Clock) -> None:
+    screen = Screen(enabled=True, style="quiet")
+    for step in (50, 51, 40, 42):
+        clock.now += 10.0
+        screen.show(line(step))
+    assert screen.eta_seconds() == pytest.approx(290.0)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.report.visible import visible
 from training.errors import UsageError
 from training.reporting.differences import (
     Difference,
@@ -57,7 +58,7 @@ def print_comparison(out_a: Path, out_b: Path, target: Path | None = None) -> No
     pair = read_pair(out_a, out_b)
     console = Console(highlight=False, soft_wrap=True)
     for sentence in sentences(pair):
-        console.print(sentence, markup=False)
+        console.print(visible(sentence), markup=False)
     for title, headings, rows in tables(pair):
         _print_table(console, title, headings, rows)
     if target is not None:
@@ -215,7 +216,9 @@ def _print_table(
     for number, heading in enumerate(headings):
         is_number = number > 0 and title not in ("Config", "Made of")
         to_right = is_number and heading != "measure"
-        table.add_column(escape(heading), justify="right" if to_right else "left", overflow="fold")
+        table.add_column(
+            escape(visible(heading)), justify="right" if to_right else "left", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(visible(cell)) for cell in row))
     console.print(table)  # type: ignore[attr-defined]

@@ -86,3 +86,17 @@ def test_one_run_given_twice_is_refused(
 ) -> None:
     assert main(["compare", str(finished_run), str(finished_run)]) == 2
     assert "given twice" in capsys.readouterr().err
+
+
+def test_names_of_sources_do_nothing_to_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = {"loss": 1.0, "perplexity": 2.7, "bits_per_byte": 1.0}
+    line = {"kind": "eval", "step": 0, "sources": {"\x1b]0;owned\x07": scores}}
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    out = capsys.readouterr().out
+    assert "␛]0;owned␇" in out
+    assert not {"\x1b", "\x07"} & set(out)
