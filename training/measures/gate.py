@@ -23,13 +23,13 @@ class Breach:
     def __str__(self) -> str:
         change = self.change
         interval = (
-            f"95 % interval {change.low:+.2f} to {change.high:+.2f}"
+            f"95 % interval {_percent(change.low)} to {_percent(change.high)}"
             if math.isfinite(change.low) and math.isfinite(change.high)
             else "no interval"
         )
         return (
-            f"{self.name}: perplexity is {change.value:+.2f} % against step {self.baseline_step} "
-            f"({interval}), the gate lets {self.limit_percent:+g} % pass"
+            f"{self.name}: perplexity is {_percent(change.value)} % against step "
+            f"{self.baseline_step} ({interval}), the gate lets {self.limit_percent:+g} % pass"
         )
 
 
@@ -119,3 +119,8 @@ def gate_values(
             "passed": name not in breached,
         }
     return dict(sorted(values.items()))
+
+
+def _percent(value: float) -> str:
+    """Of a model that diverged, which may be 300 digits long, the first three."""
+    return f"{value:{'+.2f' if abs(value) < 1e6 else '+.3g'}}"

@@ -89,3 +89,9 @@ def test_an_unknown_name_is_refused_with_what_was_meant(name: str, meant: str) -
 def test_a_gate_without_validation_rows_is_refused() -> None:
     with pytest.raises(ConfigError, match="want no gate"):
         check_gate_names({"general": 0.03}, [])
+
+
+def test_a_failure_of_a_model_that_diverged_has_no_hundred_digits() -> None:
+    failure = check_gate({"general": 0.03}, compared(general=600.0), 500)
+    assert "e+" in str(failure)
+    assert len(str(failure)) < 400
