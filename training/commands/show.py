@@ -67,7 +67,7 @@ def _seconds_per_micro_batch(
 
 
 def print_hashes(config: TrainConfig, *, num_steps: int, first_step: int | None) -> None:
-    """Print the hashes of the next batches. Raises `TrainError` where they differ."""
+    """Print the hashes of the next batches. Raises `ResumeMismatchError` where they differ."""
     saved = saved_run(config.out)
     config = config.model_copy(update={"verify_shards": False})
     say = partial(print, flush=True)

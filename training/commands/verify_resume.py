@@ -16,7 +16,7 @@ import xxhash
 from training.batch import Batch
 from training.config import TrainConfig
 from training.data import Data, open_data
-from training.errors import ConfigError, TrainError
+from training.errors import ConfigError, ResumeMismatchError
 from training.mix.control import Event
 from training.prefetch import Prefetcher
 
@@ -49,8 +49,8 @@ def verify_resume(
 ) -> str:
     """Print the hash of `num_steps` global batches per way of reading; returns the one hash.
 
-    Raises `TrainError` where they are not all the same, `ConfigError` for steps that the run has
-    not got. World sizes that do not divide `batch_rows` are named and left out.
+    Raises `ResumeMismatchError` where they are not all the same, `ConfigError` for steps that the
+    run has not got. World sizes that do not divide `batch_rows` are named and left out.
     """
     sizes = [size for size in WORLD_SIZES if config.batch_rows % size == 0]
     for size in sorted(set(WORLD_SIZES) - set(sizes)):
@@ -64,7 +64,7 @@ def verify_resume(
             hashes[reading] = hash_batches(data, config.batch_rows, steps, reading)
             say(f"{reading} · steps {steps.start} to {steps.stop - 1} · {hashes[reading]}")
     if len(set(hashes.values())) > 1:
-        raise TrainError(
+        raise ResumeMismatchError(
             f"verify-resume: {len(set(hashes.values()))} different hashes for the same steps; "
             "the batches depend on how they are read, so a resumed run would not be exact: "
             "please report this with the lines above"

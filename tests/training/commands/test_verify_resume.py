@@ -9,7 +9,7 @@ from training.commands.verify_resume import Reading, hash_batches, verify_resume
 from training.config import TrainConfig
 from training.config.mix import WidthPoint
 from training.data import Data, open_data
-from training.errors import ConfigError, TrainError
+from training.errors import ConfigError, ResumeMismatchError
 from training.stream import Stream
 
 
@@ -69,7 +69,7 @@ def test_a_stream_that_depends_on_the_ranks_is_found_out(
         return batch.map(lambda tensor: tensor.flip(0)) if num_rows < 16 else batch
 
     monkeypatch.setattr(Stream, "batch", shuffled_by_rank)
-    with pytest.raises(TrainError, match="4 different hashes for the same steps"):
+    with pytest.raises(ResumeMismatchError, match="4 different hashes for the same steps"):
         verify_resume(config(shard_dir), lambda _: None, num_steps=2)
 
 
