@@ -74,7 +74,7 @@ def look_back(run: Run, state: TrainState, result: StepResult) -> TrainState:
         run.screen.say(f"step {state.step}: loss {result.loss:.4f} is a spike")
         run.journal.write("spike", state.step, loss=result.loss)
         if may_rewind(run) and state.num_rewinds < config.max_rewinds:
-            return rewind(run, state, config.skip_steps)
+            return rewind(run, state, config.skip_steps, result.loss)
     # A spike that the run does not go back on enters the window too: it may be a new level.
     return replace(state, recent_losses=remember(result.loss, state.recent_losses, config))
 
@@ -84,7 +84,7 @@ def may_rewind(run: Run) -> bool:
     return run.config.spikes is not None and run.config.spikes.action == "rewind"
 
 
-def rewind(run: Run, state: TrainState, skip_steps: int) -> TrainState:
+def rewind(run: Run, state: TrainState, skip_steps: int, loss: float) -> TrainState:
     """Back to the last checkpoint before the rows around the spike, which are skipped from now on.
 
     Weights that the control log has after that checkpoint are forgotten, as the losses that they
@@ -116,6 +116,7 @@ def rewind(run: Run, state: TrainState, skip_steps: int) -> TrainState:
     run.screen.say(f"back to step {restored.step}; steps {first + 1} to {state.step} are skipped")
     event = skip_event(first * run.config.batch_rows, state.consumed_rows)
     restored = add_event(run, restored, event)
+    run.journal.write("spike", restored.step, loss=loss, at_step=state.step)  # that line was cut
     run.journal.sync()
     run.checkpoints.save(run.parts, restored, block=True)
     return restored

@@ -3,6 +3,7 @@
     {"kind": "step", "step": 1, "loss": ..., "learning_rate": ..., "grad_norm": ..., ...}
     {"kind": "skipped", "step": 7, "reason": ..., "first_row": ..., "rows": {"domain": [...]}}
     {"kind": "eval", "step": 0, "sources": {"domain": {"loss": ..., "perplexity": ..., ...}}}
+    {"kind": "spike", "step": 4, "loss": ..., "at_step": 7}    `at_step`: the run went back on it
     {"kind": "time", "step": 0, "evaluation_seconds": ...}    or samples_, checkpoint_seconds
     {"kind": "tasks", "step": 0, "tasks": {"quiz": {"acc": ..., "acc_norm": ..., ...}}}
 
@@ -12,7 +13,7 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -42,10 +43,13 @@ class MetricsFile:
             os.fsync(self._file.fileno())
 
     def cut(self, step: int) -> None:
-        """Forget what came after `step`: the run goes back to it."""
+        """Forget what came after `step`: the run goes back to it.
+
+        What it knows of earlier ways back stays, as lines of this step: so does its state.
+        """
         if self._file is not None and self._path is not None:
             self._file.close()
-            self._file = _reopen(self._path, step)
+            self._file = _reopen(self._path, step, keep=is_of_rewind)
 
     def close(self) -> None:
         """Close the file."""
@@ -53,10 +57,18 @@ class MetricsFile:
             self._file.close()
 
 
-def _reopen(path: Path, step: int | None) -> TextIO:
-    kept = [] if step is None or not path.exists() else _lines_up_to(path, step)
+def is_of_rewind(line: Mapping[str, Any]) -> bool:
+    """A spike that the run went back on, or what its control log keeps when it goes back again."""
+    is_kept = line["kind"] == "control" and line["event"]["kind"] != "weights"
+    return is_kept or (line["kind"] == "spike" and "at_step" in line)
+
+
+def _reopen(
+    path: Path, step: int | None, keep: Callable[[Mapping[str, Any]], bool] = lambda line: False
+) -> TextIO:
+    kept = [] if step is None or not path.exists() else _lines_up_to(path, step, keep)
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    temporary.write_text("".join(kept), encoding="utf-8")
+    temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
     temporary.replace(path)
     return path.open("a", encoding="utf-8")
 
@@ -74,16 +86,17 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _lines_up_to(path: Path, step: int) -> list[str]:
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+def _lines_up_to(path: Path, step: int, keep: Callable[[Mapping[str, Any]], bool]) -> Iterator[str]:
+    """Without their ends: a run that was killed may have written a line and not its end."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             value = json.loads(line)
         except ValueError:  # the line that the killed run was writing
             continue
         if value["step"] <= step:
-            kept.append(line)
-    return kept
+            yield line
+        elif keep(value):
+            yield json_line({**value, "step": step})
 
 
 def evaluation_values(

@@ -17,6 +17,7 @@ from training.reporting.curves import (
     scale_by_logarithm,
     several,
 )
+from training.reporting.numbers import figure
 from training.reporting.reading import RunFiles
 
 MAX_EVENTS = 100  # rows of the table; how many there are is said
@@ -48,19 +49,19 @@ def gradient_norms(run: RunFiles) -> Markup:
     norms = run.steps.get("grad_norm")
     if not np.isfinite(norms).any():
         return Markup("")
-    figure, axes = new_axes(HEIGHT, xlabel="step", ylabel="norm before clipping")
+    drawn, axes = new_axes(HEIGHT, xlabel="step", ylabel="norm before clipping")
     how = curve_over_steps(axes, run.steps.numbers, norms, colour=ROLES["c0"])
     limit = run.config.get("max_grad_norm")
     if limit:
         axes.axhline(limit, color=ROLES["muted"], linestyle="--", linewidth=1)
     if (norms[np.isfinite(norms)] > 0).all():
         scale_by_logarithm(axes)
-    marked = [each["step"] for each in run.events if each["kind"] != "control"]
+    marked = [event_step(each) for each in run.events if each["kind"] != "control"]
     mark_steps(axes, marked[:MAX_EVENTS])
     clipped = f" Broken: clipped to {limit:g}." if limit else ""
     dotted = " Dotted: spikes, and steps refused or passed over." if marked else ""
     caption = f"{how}{clipped}{dotted}"
-    return draw(figure, label="Norm of the gradient over the steps", caption=caption.strip())
+    return draw(drawn, label="Norm of the gradient over the steps", caption=caption.strip())
 
 
 def learning_rates(run: RunFiles) -> Markup:
@@ -123,7 +124,7 @@ def event_table(run: RunFiles) -> Markup:
     if not run.events:
         return Markup("")
     rows = [
-        Row(cells=[f"{each['step']:,}", each["kind"], event_text(each)])
+        Row(cells=[f"{event_step(each):,}", each["kind"], event_text(each)])
         for each in run.events[:MAX_EVENTS]
     ]
     columns = [Column(title="step", is_number=True), Column(title="what"), Column(title="details")]
@@ -132,12 +133,19 @@ def event_table(run: RunFiles) -> Markup:
     return table(columns, rows, caption="What happened") + told
 
 
+def event_step(event: Mapping[str, Any]) -> int:
+    """Where it happened; the line of a spike that the run went back on has the step after that."""
+    step: int = event.get("at_step", event["step"])
+    return step
+
+
 def event_text(event: Mapping[str, Any]) -> str:
     """The details of an event in words."""
     if event["kind"] == "skipped":
         return str(event.get("reason", ""))
     if event["kind"] == "spike":
-        return f"loss {event.get('loss')}"
+        back = f"; the run went back to step {event['step']:,}" if "at_step" in event else ""
+        return f"loss {figure(event.get('loss'))}{back}"
     if event["kind"] == "passed":
         return f"{event.get('num_rows')} rows from row {event.get('first_row')} of the stream"
     known = event.get("event") or {}
