@@ -166,9 +166,10 @@ def open_journal(
     step = None if state is None else state.step
     if not workers.is_main:
         return Journal(metrics=MetricsFile(None, None))
+    samples = config.out / "samples.jsonl"  # cut, too, where none are written any more
     return Journal(
         metrics=MetricsFile(config.out / "metrics.jsonl", step),
-        samples=MetricsFile(config.out / "samples.jsonl" if with_samples else None, step),
+        samples=MetricsFile(samples if with_samples or samples.exists() else None, step),
         trackers=open_trackers(
             tensorboard=config.tensorboard,
             wandb=config.wandb,

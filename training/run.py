@@ -22,7 +22,7 @@ from training.mix.control import read_log
 from training.model import check_model_fits, check_tokenizer, quieten
 from training.parallel import Workers, start_workers
 from training.report import Outcome, forgetting, forgetting_table, write_forgetting
-from training.reporting.ending import reported
+from training.reporting.ending import remove_stale, reported
 from training.schedule import check_schedule
 from training.screen import Screen, Style
 from training.signals import stop_on_signals
@@ -58,7 +58,9 @@ def run_training(config: TrainConfig, *, extend: bool = False, style: Style = "a
                 screen.say(f"{config.out}: already done at step {state.step}; nothing to do")
             else:
                 state = _train(config, data, checkpoints, state, workers, screen, tasks)
-            finish(config, state, data, workers, screen)
+            outcome = finish(config, state, data, workers, screen)
+        if outcome is not None:
+            conclude(config, outcome, screen)
         return state
 
 
@@ -216,6 +218,7 @@ def _train(
         if workers.is_main:
             stack.enter_context(locked(checkpoints.out))
             checkpoints.clean(None if state is None else state.step)
+            remove_stale(checkpoints.out, is_new=state is None)
         workers.barrier()
         stack.callback(checkpoints.close)
         stop = stack.enter_context(stop_on_signals())
@@ -229,13 +232,13 @@ def _train(
 
 def finish(
     config: TrainConfig, state: TrainState, data: Data, workers: Workers, screen: Screen
-) -> None:
-    """The table and `forgetting.json`, or how to go on. Raises `GateError` if a gate stopped it."""
+) -> Outcome | None:
+    """The table and `forgetting.json`; None and how to go on where the run was stopped."""
     failure = check_gate(config.gate, state.comparisons, state.step)
     if failure is None and not state.is_done(data.num_steps):
         screen.event("stopped", step=state.step)
         screen.tell(f"stopped at step {state.step}; run the same command again to go on")
-        return
+        return None
     outcome = Outcome(
         step=state.step,
         num_skipped=state.num_skipped,
@@ -252,7 +255,12 @@ def finish(
         what = "targets" if data.validation.num_rows else "rows"
         screen.tell(f"no source has validation {what}: nothing was measured")
     screen.tell(f"model: {config.out / 'last'} · figures: {config.out / 'forgetting.json'}")
+    return outcome
+
+
+def conclude(config: TrainConfig, outcome: Outcome, screen: Screen) -> None:
+    """The event that is the last of a run that ended well. Raises `GateError` for a gate."""
     screen.event("outcome", model=str(config.out / "last"), **forgetting(outcome))
     screen.say_next(config.out)
-    if failure is not None:
-        raise GateError(str(failure))
+    if outcome.gate_failure is not None:
+        raise GateError(outcome.gate_failure)

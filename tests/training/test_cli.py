@@ -218,3 +218,13 @@ def test_extend_without_a_run_is_refused(
 ) -> None:
     assert run(shard_dir, model_dir, tmp_path / "run", "--extend") == 2
     assert "has no run to go on with" in one_line(capsys.readouterr().err)
+
+
+def test_the_outcome_is_the_last_event_of_a_run_for_machines(
+    tmp_path: Path, model_dir: Path, shard_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = ["--json", "--set=steps=2", "--set=batch_rows=4", "--set=tensorboard=false"]
+    assert run(shard_dir, model_dir, tmp_path / "run", *sets) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert events[-1]["event"] == "outcome"
+    assert events[-2]["text"] == f"report: {tmp_path / 'run' / 'report.html'}"

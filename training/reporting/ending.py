@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from training.config import TrainConfig
 from training.errors import TrainError
 from training.parallel import Workers
-from training.reporting.page import write_report
-from training.reporting.reading import JOURNAL
+from training.reporting.page import FILE_NAME, write_report
+from training.reporting.reading import JOURNAL, OUTCOME, SAMPLES
 from training.screen import Screen
 
 
@@ -25,3 +26,12 @@ def reported(config: TrainConfig, workers: Workers, screen: Screen) -> Iterator[
                 screen.say(f"report: {write_report(config.out)}")
             except (TrainError, OSError) as exc:
                 screen.say(f"no report: {exc}")
+
+
+def remove_stale(out: Path, *, is_new: bool) -> None:
+    """Take away what an earlier run, or part of this one, says in `out` of how it ended.
+
+    A run that is killed leaves neither a page nor an outcome that is not its own.
+    """
+    for name in (FILE_NAME, OUTCOME, *([JOURNAL, SAMPLES] if is_new else [])):
+        (out / name).unlink(missing_ok=True)

@@ -7,7 +7,7 @@ not written all. What is missing is empty, or None, and never an error.
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -114,20 +114,29 @@ def read_run(out: Path) -> RunFiles:
     columns, lines = _Columns(), _Lines()
     for line in read_lines(out / JOURNAL):
         (columns.add if line["kind"] == "step" else lines.add)(line)
-    outcome = _read_json(out / OUTCOME)
-    evaluations = _last_of_each_step(lines.of("eval"))
-    is_of_now = evaluations and outcome.get("step") == evaluations[-1]["step"]
-    return RunFiles(
+    run = RunFiles(
         out=out,
         steps=columns.steps(),
-        evaluations=evaluations,
+        evaluations=_last_of_each_step(lines.of("eval")),
         tasks=_last_of_each_step(lines.of("tasks")),
         events=tuple(lines.of(*EVENTS)),
         seconds=lines.seconds(),
         record=_read_json(out / RECORD),
-        outcome=outcome if is_of_now or not evaluations else {},
-        samples=tuple(read_lines(out / SAMPLES)) if (out / SAMPLES).is_file() else (),
+        samples=_read_samples(out / SAMPLES),
     )
+    outcome = _read_json(out / OUTCOME)  # it may be of where the run was stopped before it went on
+    return replace(run, outcome=outcome) if outcome.get("step") == run.last_step else run
+
+
+def _read_samples(path: Path) -> tuple[Mapping[str, Any], ...]:
+    lines = tuple(read_lines(path)) if path.is_file() else ()
+    for line in lines:
+        if not all(isinstance(line.get(name), str) for name in ("prompt", "text")):
+            raise ReportError(
+                f"{path}: a line of step {line['step']} has no `prompt` or no `text`; the file is "
+                "damaged: remove that line"
+            )
+    return lines
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -152,7 +161,8 @@ def _parse(line: str) -> dict[str, Any] | None:
         value = json.loads(line)
     except ValueError:
         return None
-    return value if isinstance(value, dict) and {"kind", "step"} <= value.keys() else None
+    is_line = isinstance(value, dict) and "kind" in value and type(value.get("step")) is int
+    return value if is_line else None
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:

@@ -19,11 +19,15 @@ def samples_section(run: RunFiles) -> Section | None:
         return none_section(run)
     groups = by_prompt(run.samples)
     steps = sorted({line["step"] for line in run.samples})
-    same = sum(lines[0]["text"] == lines[-1]["text"] for lines in groups)
+    both = [lines for lines in groups if len(lines) > 1]
+    same = sum(lines[0]["text"] == lines[-1]["text"] for lines in both)
+    once = (
+        f" {len(groups) - len(both)} more were continued once." if len(both) < len(groups) else ""
+    )
     lead = (
-        f"Greedy continuations of {len(groups)} prompts at step {steps[0]:,} and at step "
-        f"{steps[-1]:,}; {same} of them are the same."
-        if len(steps) > 1
+        f"Greedy continuations of {len(both)} prompts at step {steps[0]:,} and at step "
+        f"{steps[-1]:,}; {same} of them are the same.{once}"
+        if both
         else f"Greedy continuations of {len(groups)} prompts at step {steps[0]:,}; none was "
         "written later."
     )
