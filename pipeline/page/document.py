@@ -42,9 +42,9 @@ def render(*, title: str, subtitle: str, sections: Sequence[Section]) -> str:
 
 
 def write_page(path: Path, html: str) -> None:
-    """Write the page at once or not at all."""
+    """Write the page at once or not at all; what UTF-8 has not, as in odd names, is escaped."""
     with atomic(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+        temporary.write_text(html, encoding="utf-8", errors="backslashreplace")
 
 
 def _asset(name: str) -> str:

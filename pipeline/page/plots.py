@@ -5,6 +5,7 @@ variable of this name. Text stays text, in the page's fonts, so it can be search
 """
 
 import re
+import warnings
 from collections.abc import Mapping
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,9 @@ def draw(
         each.set_parse_math(False)  # a name may hold two `$`
     for legend in figure.findobj(Legend):
         legend.set_frame_on(False)
-    with mpl.rc_context(_style() | {"svg.hashsalt": label}):
+    with mpl.rc_context(_style() | {"svg.hashsalt": label}), warnings.catch_warnings():
+        # The text stays text, so its letters are of the browser's fonts.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", category=UserWarning)
         figure.savefig(text, format="svg", transparent=True, metadata=nothing)
     svg = _themed(text.getvalue(), label, hints or {})
     under = Markup("<figcaption>{}</figcaption>").format(caption) if caption else ""

@@ -21,7 +21,14 @@ from pipeline.page.elements import (
 )
 from pipeline.page.plots import ROLES, draw, new_axes, series
 from training.reporting.comparing import Pair, same_prompts, sentences, tables
-from training.reporting.curves import HEIGHT, MAX_CURVES, add_legend, curve_over_steps, left_out
+from training.reporting.curves import (
+    HEIGHT,
+    MAX_CURVES,
+    add_legend,
+    curve_over_steps,
+    in_legend,
+    left_out,
+)
 from training.reporting.learning import change_column, column, draw_with_band
 from training.reporting.page import drawn_or_said
 from training.reporting.written import continued
@@ -91,7 +98,13 @@ def validation(pair: Pair, *, is_change: bool) -> Markup:
                 continue
             shown = change_column(scores, "value") if is_change else values
             axes.plot(
-                steps, shown, style, color=series(number), marker="o", markersize=3, label=label
+                steps,
+                shown,
+                style,
+                color=series(number),
+                marker="o",
+                markersize=3,
+                label=in_legend(label),
             )
     add_legend(axes)
     label = f"{ylabel} of {', '.join(names)} in both runs over the steps"

@@ -26,7 +26,9 @@ def curve_over_steps(
     if not curve.is_exact:
         axes.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.22, linewidth=0)
     marker = "o" if np.isfinite(curve.mean).sum() == 1 else ""
-    axes.plot(curve.steps, curve.mean, color=colour, label=label, marker=marker, markersize=4)
+    axes.plot(
+        curve.steps, curve.mean, color=colour, label=in_legend(label), marker=marker, markersize=4
+    )
     return note(curve)
 
 
@@ -58,6 +60,11 @@ def left_out(names: Sequence[str]) -> str:
     """What the caption says where there are more curves than colours."""
     more = len(names) - MAX_CURVES
     return f"The first {MAX_CURVES} of {len(names)} are drawn." if more > 0 else ""
+
+
+def in_legend(name: str) -> str:
+    """A name as the label of a curve: matplotlib leaves out of legends what begins with `_`."""
+    return f" {name}" if name.startswith("_") else name
 
 
 def add_legend(axes: "Axes") -> None:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from pipeline.page.document import Section
 from pipeline.page.elements import Column, Row, code, details, join, paragraph, table, tiles
 from pipeline.page.plots import draw, new_axes, series
-from training.reporting.curves import HEIGHT, MAX_CURVES, add_legend, left_out
+from training.reporting.curves import HEIGHT, MAX_CURVES, add_legend, in_legend, left_out
 from training.reporting.learning import measured
 from training.reporting.numbers import count, duration, figure, percent
 from training.reporting.reading import RunFiles
@@ -132,7 +132,11 @@ def task_figure(found: Mapping[str, list[tuple[int, float]]]) -> Markup:
     drawn, axes = new_axes(HEIGHT, xlabel="step", ylabel="metric")
     for number, (name, points) in enumerate(list(found.items())[:MAX_CURVES]):
         axes.plot(
-            *zip(*points, strict=True), color=series(number), marker="o", markersize=3.5, label=name
+            *zip(*points, strict=True),
+            color=series(number),
+            marker="o",
+            markersize=3.5,
+            label=in_legend(name),
         )
     add_legend(axes)
     label = "Metrics of the tasks over the steps"

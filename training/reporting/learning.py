@@ -14,6 +14,7 @@ from training.reporting.curves import (
     MAX_CURVES,
     add_legend,
     figure_of_columns,
+    in_legend,
     left_out,
     several,
 )
@@ -156,7 +157,7 @@ def draw_with_band(
     """A curve of evaluations: each is a point."""
     colour = series(number)
     axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
-    axes.plot(steps, values, color=colour, marker="o", markersize=3.5, label=name)
+    axes.plot(steps, values, color=colour, marker="o", markersize=3.5, label=in_legend(name))
 
 
 def interval(scores: Sequence[tuple[int, Mapping[str, Any]]], end: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from pipeline.page.document import Section
 from pipeline.page.elements import Column, Row, join, table
 from pipeline.page.plots import draw, new_axes, series
 from training.reporting.buckets import bucketed, summed
-from training.reporting.curves import HEIGHT, MAX_CURVES, add_legend, left_out
+from training.reporting.curves import HEIGHT, MAX_CURVES, add_legend, in_legend, left_out
 from training.reporting.numbers import count
 from training.reporting.reading import RunFiles
 
@@ -74,9 +74,9 @@ def mix_figure(run: RunFiles) -> Markup:
             with np.errstate(invalid="ignore", divide="ignore"):
                 share = summed(realised[name], size) / total
             middles = bucketed(run.steps.numbers, realised[name], MAX_MIX_POINTS).steps
-            axes.plot(middles, share, color=colour, drawstyle="steps-mid", label=name)
+            axes.plot(middles, share, color=colour, drawstyle="steps-mid", label=in_legend(name))
         else:
-            axes.plot([], [], color=colour, label=name)
+            axes.plot([], [], color=colour, label=in_legend(name))
     axes.set_ylim(-0.02, 1.02)
     add_legend(axes)
     how = "" if size == 1 else f" Realised shares are of {size:,} steps together."

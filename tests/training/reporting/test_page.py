@@ -11,6 +11,7 @@ import pytest
 
 from tests.training.conftest import HOSTILE
 from tests.training.runs import Train, metrics, stop_after
+from training import decisions, loop
 from training.cli import main
 from training.reporting.numbers import figure, percent
 from training.reporting.page import report_page, sections, write_report
@@ -188,3 +189,132 @@ def test_without_matplotlib_there_is_a_sentence(
 def test_the_same_run_has_the_same_page(finished_run: Path, tmp_path: Path) -> None:
     first, second = (write_report(finished_run, tmp_path / name) for name in ("a", "b"))
     assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("second", [13, 5])
+def test_spikes_that_the_run_went_back_on_stay_in_the_journal(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: int
+) -> None:
+    """Also where the second way back goes behind the first one."""
+    look_back, told = decisions.look_back, []
+
+    def at_two_steps(run: Any, state: Any, result: Any) -> Any:
+        is_due = len(told) < 2 and state.step == (10, second)[len(told)]
+        monkeypatch.setattr(decisions, "is_spike", lambda *_: is_due)
+        told.extend([state.step] if is_due else [])
+        return look_back(run, state, result)
+
+    monkeypatch.setattr(loop, "look_back", at_two_steps)
+    sets = {"spikes": "{action: rewind, skip_steps: 3}", "save_every": 4, "keep_last": 9}
+    assert train(steps=16, **sets) == 0
+    assert told == [10, second]
+    run = read_run(tmp_path / "run")
+    spikes = [(each["at_step"], each["loss"]) for each in run.events if each["kind"] == "spike"]
+    assert [at for at, _ in spikes] == told
+    assert all(loss > 0 for _, loss in spikes)
+    page = page_of(tmp_path / "run")
+    assert "2 spikes" in page
+    assert "2 rewinds" in page
+    assert "the run went back to step" in page
+
+
+def test_what_stopped_the_run_before_is_not_how_it_stands_now(
+    spoken: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = {"lr.peak": 0.5, "report": "true"}
+    assert spoken(gate='{"general": 0.0001}', **sets) == 1
+    out = tmp_path / "run"
+    outcome = (out / "forgetting.json").read_text()
+    assert read_run(out).status == "gate"
+    stop_after(monkeypatch, 6)
+    assert spoken(gate='{"general": 1000000}', **sets) == 0
+    assert read_run(out).status == "unfinished"
+    assert not (out / "forgetting.json").exists()
+    (out / "forgetting.json").write_text(outcome)  # as an older version left it
+    assert read_run(out).status == "unfinished"
+
+
+def test_a_killed_run_leaves_nothing_of_the_one_that_was_there_before(
+    spoken: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert spoken(steps=4, report="true") == 0
+    out = tmp_path / "run"
+    for checkpoint in out.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    (out / "last").unlink()
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "take_step", killed)
+    assert spoken(steps=8, samples="null") == 130
+    left = {path.name for path in out.iterdir()}
+    assert not left & {"report.html", "forgetting.json", "samples.jsonl"}
+
+
+def test_samples_after_the_step_that_a_run_goes_on_from_are_cut_without_new_ones(
+    spoken: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after(monkeypatch, 7)
+    assert spoken() == 0
+    monkeypatch.undo()
+    out = tmp_path / "run"
+    for number in (6, 7):
+        shutil.rmtree(out / f"checkpoint-{number}", ignore_errors=True)
+    assert spoken(samples="null", steps=8) == 0
+    assert {line["step"] for line in read_run(out).samples} == {0}
+
+
+def test_a_line_without_its_end_is_not_joined_to_the_next_one(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after(monkeypatch, 4)
+    assert train() == 0
+    monkeypatch.undo()
+    path = tmp_path / "run" / "metrics.jsonl"
+    path.write_text(path.read_text().rstrip("\n"))
+    assert train() == 0
+    assert read_run(tmp_path / "run").steps.numbers.tolist() == list(range(1, 9))
+
+
+@pytest.mark.parametrize("line", ['{"kind": "step", "step": null}', '{"kind": "eval", "step": ""}'])
+def test_a_line_whose_step_is_no_number_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    out = journal(tmp_path, [step(1)])
+    with (out / "metrics.jsonl").open("a") as file:
+        file.write(f"{line}\n" + json.dumps(step(2)) + "\n")
+    assert main(["report", str(out)]) == 1
+    assert "metrics.jsonl:2" in capsys.readouterr().err
+
+
+def sampled(number: int, prompt: str, text: str) -> dict[str, Any]:
+    line = {"kind": "sample", "step": number, "source": "a", "document": "", "reference": ""}
+    return {**line, "prompt": prompt, "text": text, "num_tokens": 1}
+
+
+def test_prompts_that_were_continued_once_are_not_called_the_same(tmp_path: Path) -> None:
+    out = journal(tmp_path, [step(1)])
+    lines = [sampled(0, "p", "x"), sampled(0, "only before", "x"), sampled(4, "p", "y")]
+    (out / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = page_of(out)
+    assert "of 1 prompts at step 0 and at step 4; 0 of them are the same" in page
+    assert "1 more were continued once" in page
+
+
+def test_text_that_utf_8_has_not_is_escaped(tmp_path: Path) -> None:
+    out = journal(tmp_path, [step(1)])
+    (out / "samples.jsonl").write_text(json.dumps(sampled(0, "p", "\udcff")) + "\n")
+    assert "\\udcff" in write_report(out).read_text(encoding="utf-8")
+
+
+def test_names_in_any_script_are_in_the_legends_and_warn_of_nothing(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    scores = {"loss": 1.0, "perplexity": 2.7, "bits_per_byte": 1.0}
+    names = ("_hidden", "日本語", "bell\x07")
+    line = {"kind": "eval", "step": 0, "sources": dict.fromkeys(names, scores)}
+    page = page_of(journal(tmp_path, [line, {**line, "step": 4}]))
+    assert not [str(each.message) for each in recwarn if "Glyph" in str(each.message)]
+    drawn = "".join(re.findall(r"<text[^>]*>([^<]*)</text>", page))
+    assert all(name in drawn for name in names[:2])
