@@ -29,10 +29,15 @@ def mix_section(run: RunFiles) -> Section | None:
 
 
 def realised_targets(run: RunFiles) -> dict[str, np.ndarray]:
-    """Learned tokens of each step, by source; of a run whose losses are not of tokens: none."""
+    """Learned tokens of each step, by source; of a run whose losses are not of tokens: none.
+
+    A step that was refused, or overflowed, has learned nothing.
+    """
+    steps = run.steps
+    stayed = (steps.get("refused") == 1) | (steps.get("overflowed") == 1)
     return {
-        name: each
-        for name, each in run.steps.under("source_targets").items()
+        name: np.where(stayed, 0.0, each)
+        for name, each in steps.under("source_targets").items()
         if np.nansum(each) > 0
     }
 

@@ -80,3 +80,13 @@ def test_planned_and_realised_shares_of_a_curriculum_agree(
         assert realised[name] == pytest.approx(own / whole)
         assert planned[name] == pytest.approx(realised[name], abs=0.02)
     assert kept_and_learned(run) == (["code/a", "general", "domain"], ["code"])
+
+
+def test_steps_that_were_refused_have_learned_nothing(tmp_path: Path) -> None:
+    lines = [
+        {"kind": "step", "step": 1, "source_targets": {"a": 30, "b": 10}},
+        {"kind": "step", "step": 2, "source_targets": {"a": 5, "b": 95}, "refused": True},
+        {"kind": "step", "step": 3, "source_targets": {"a": 5, "b": 95}, "overflowed": True},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert realised_shares(read_run(tmp_path)) == {"a": 0.75, "b": 0.25}
