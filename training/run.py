@@ -261,6 +261,7 @@ def finish(
 def conclude(config: TrainConfig, outcome: Outcome, screen: Screen) -> None:
     """The event that is the last of a run that ended well. Raises `GateError` for a gate."""
     screen.event("outcome", model=str(config.out / "last"), **forgetting(outcome))
-    screen.say_next(config.out)
+    if not config.report:  # else the page is drawn in a moment, and its path told
+        screen.say_next(config.out)
     if outcome.gate_failure is not None:
         raise GateError(outcome.gate_failure)

@@ -21,6 +21,13 @@ from training.reporting.numbers import figure
 from training.reporting.reading import RunFiles
 
 MAX_EVENTS = 100  # rows of the table; how many there are is said
+ONE_OF = {
+    "spikes": "spike",
+    "refused steps": "refused step",
+    "overflows of the loss scale": "overflow of the loss scale",
+    "steps passed over": "step passed over",
+    "rewinds": "rewind",
+}
 
 
 def optimisation_section(run: RunFiles) -> Section | None:
@@ -115,7 +122,11 @@ def counted_events(run: RunFiles) -> dict[str, int]:
 
 def events_lead(run: RunFiles) -> str:
     """One sentence on what went wrong."""
-    happened = [f"{num:,} {name}" for name, num in counted_events(run).items() if num]
+    happened = [
+        f"{num:,} {ONE_OF[name] if num == 1 else name}"
+        for name, num in counted_events(run).items()
+        if num
+    ]
     return f"{', '.join(happened)}." if happened else "No spike, no refused step, no rewind."
 
 
@@ -125,7 +136,7 @@ def event_table(run: RunFiles) -> Markup:
         return Markup("")
     rows = [
         Row(cells=[f"{event_step(each):,}", each["kind"], event_text(each)])
-        for each in run.events[:MAX_EVENTS]
+        for each in sorted(run.events[:MAX_EVENTS], key=event_step)
     ]
     columns = [Column(title="step", is_number=True), Column(title="what"), Column(title="details")]
     more = len(run.events) - MAX_EVENTS

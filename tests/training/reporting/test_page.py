@@ -124,7 +124,7 @@ def test_spikes_rewinds_and_overflows_are_counted(tmp_path: Path) -> None:
         {"kind": "passed", "step": 2, "first_row": 4, "num_rows": 4},
     ]
     page = page_of(journal(tmp_path, lines))
-    assert "1 spikes, 1 overflows of the loss scale, 1 steps passed over, 1 rewinds." in page
+    assert "1 spike, 1 overflow of the loss scale, 1 step passed over, 1 rewind." in page
 
 
 def test_the_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
