@@ -18,9 +18,11 @@ from pipeline.text.pii.replacements import tag_of
 from pipeline.text.pii.stored import compared
 
 CONTEXT_CHARS = 40  # on either side of the tag
+LOOKED_CHARS = 440  # that are masked before they are cut: half an address is none that is found
 ROWS_PER_BATCH = 8  # of each kind: reading all of them would be a Python loop over the corpus
 
 Sample = Mapping[str, str]  # context; key, the document's, by which `prepare explain` finds it
+# And until it is masked: tag; before, after: more of the text on either side of it.
 
 
 class Samples:
@@ -64,15 +66,31 @@ def _contexts(batch: pa.RecordBatch, tag: str) -> Iterable[Sample]:
     for text, key in texts:
         begin = text.find(tag)
         if begin >= 0:  # else an edit cut it out
-            end = begin + len(tag) + CONTEXT_CHARS
-            yield {"context": text[max(0, begin - CONTEXT_CHARS) : end], "key": key.hex()}
+            end = begin + len(tag)
+            yield {
+                "context": text[max(0, begin - CONTEXT_CHARS) : end + CONTEXT_CHARS],
+                "key": key.hex(),
+                "tag": tag,
+                "before": text[max(0, begin - LOOKED_CHARS) : begin],
+                "after": text[end : end + LOOKED_CHARS],
+            }
 
 
 def _masked(samples: Sequence[Sample]) -> list[Sample]:
     """With the values of all kinds as tags, those that stay in the texts among them."""
-    contexts = pa.array([sample["context"] for sample in samples], pa.string())
-    masked = anonymise(contexts, PiiConfig(kinds=tuple(KINDS))).texts.to_pylist()
+    before, after = (
+        _without_values([one[side] for one in samples]) for side in ("before", "after")
+    )
     return [
-        {"context": context, "key": sample["key"]}
-        for context, sample in zip(masked, samples, strict=True)
+        {
+            "context": f"{left[-CONTEXT_CHARS:]}{one['tag']}{right[:CONTEXT_CHARS]}",
+            "key": one["key"],
+        }
+        for left, one, right in zip(before, samples, after, strict=True)
     ]
+
+
+def _without_values(texts: Sequence[str]) -> list[str]:
+    found = anonymise(pa.array(texts, pa.string()), PiiConfig(kinds=tuple(KINDS)))
+    masked: list[str] = found.texts.to_pylist()
+    return masked
