@@ -25,8 +25,13 @@ from pipeline.page.elements import (
     tiles,
 )
 from pipeline.refined import COMPARED
-from pipeline.report.html.limits import COMPARED_CHARS, MAX_CLUSTERS, MAX_MEMBERS
-from pipeline.report.html.masking import lines, masked
+from pipeline.report.html.limits import (
+    COMPARED_CHARS,
+    MAX_CLUSTERS,
+    MAX_DIFFERENCE_CHARS,
+    MAX_MEMBERS,
+)
+from pipeline.report.html.masking import heads, lines, shortened
 from pipeline.report.html.masking import name as shown_name
 from pipeline.report.html.words import count, limit, plural
 
@@ -81,8 +86,8 @@ def _cluster(output: Output, cluster: Cluster) -> Markup:
 def _texts(output: Output, docs: Sequence[int]) -> list[str]:
     """The beginnings of the texts, masked."""
     found = output.read(np.array(docs, np.uint64), COMPARED)[COMPARED]
-    heads = pc.utf8_slice_codeunits(pa.array(found, pa.string()), 0, COMPARED_CHARS)
-    return [lines(text) for text in masked(heads.to_pylist())]
+    beginnings = pc.utf8_slice_codeunits(pa.array(found, pa.string()), 0, COMPARED_CHARS + 1)
+    return [lines(text) for text in heads(beginnings.to_pylist(), COMPARED_CHARS)]
 
 
 def _who(other: Other) -> str:
@@ -125,10 +130,11 @@ def _sides(pieces: Sequence[Piece], place: int) -> Iterator[Markup]:
         before = _side(pieces[place - 1], side)[-CONTEXT_WORDS:] if place else []
         after = _side(pieces[place + 1], side)[:CONTEXT_WORDS] if place + 1 < len(pieces) else []
         words = _side(pieces[place], side)
+        around = [_joined(words_of) for words_of in (before, after)]
         yield sample(
-            marked([("", "".join(before)), (tag, _cut(words)), ("", "".join(after))])
+            marked([("", around[0]), (tag, _cut(words)), ("", around[1])])
             if words
-            else marked([("", "".join([*before, *after]))])
+            else marked([("", "".join(around))])
         )
 
 
@@ -138,7 +144,11 @@ def _side(piece: Piece, side: int) -> list[str]:
 
 def _cut(words: Sequence[str]) -> str:
     if len(words) <= MAX_WORDS:
-        return "".join(words)
+        return _joined(words)
     half = MAX_WORDS // 2
     left_out = len(words) - 2 * half
-    return f"{''.join(words[:half])} … {left_out:,} words … {''.join(words[-half:])}"
+    return f"{_joined(words[:half])} … {left_out:,} words … {_joined(words[-half:])}"
+
+
+def _joined(words: Sequence[str]) -> str:
+    return shortened("".join(words), MAX_DIFFERENCE_CHARS)

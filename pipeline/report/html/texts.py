@@ -41,7 +41,7 @@ def _of_file(output: Output, number: int, kind: str, rows: np.ndarray) -> dict[S
     item = output.items[number]
     names = ["key", *(["rule"] if kind == "dropped" else [])]
     reader = RowReader(item.paths[kind], COMPARED, *names)
-    heads = pc.utf8_slice_codeunits(reader.take(rows, COMPARED), 0, LOOKED_CHARS)
+    heads = pc.utf8_slice_codeunits(reader.take(rows, COMPARED), 0, LOOKED_CHARS + 1)
     keys = reader.take(rows, "key").to_pylist()
     rules = reader.take(rows, "rule").to_pylist() if "rule" in names else [None] * len(rows)
     texts = excerpts(heads.to_pylist())

@@ -8,6 +8,8 @@ import pytest
 from selectolax.lexbor import LexborHTMLParser
 
 from pipeline.report.html.build import build
+from pipeline.report.html.masking import excerpts
+from pipeline.report.html.masking import name as shown_name
 from tests.pipeline.corpora import docstrings, near_copy
 from tests.pipeline.report.pages import finished, full_manifest, write_rows
 
@@ -83,6 +85,35 @@ def test_a_document_dropped_for_its_pii_is_not_shown_at_all(
     html = build(finished(tmp_path, manifest)).html
     assert "dropped: pii.email" in html
     assert "ward nine" not in html
+
+
+def test_nor_is_a_context_of_it_that_the_audit_has(tmp_path: Path, tokenizer_folder: Path) -> None:
+    rows = [{"id": n, "text": f"{n} of ward nine, {EMAIL}, {CARD} and so on"} for n in range(5)]
+    rows += [{"id": f"k{n}", "text": f"{n} of ward ten, {CARD} and so on"} for n in range(5)]
+    for name in ("domain.jsonl", "general.jsonl", "nothing.jsonl"):
+        write_rows(tmp_path / name, rows)
+    pii = {"mode": "tag", "modes": {"email": "drop_document"}}
+    out = finished(tmp_path, full_manifest(tokenizer_folder, pii=pii))
+    assert "ward nine" in (out / "pii.json").read_text()
+    html = build(out).html
+    assert "ward nine" not in html
+    assert "ward ten, [CREDIT_CARD]" in html
+
+
+@pytest.mark.parametrize("num_chars", range(1_960, 2_000, 3))
+def test_no_half_address_is_shown_where_a_text_is_cut(num_chars: int) -> None:
+    secret = "ghp_" + "a1B2c3D4e5" * 3 + "f6G7h8"
+    text = f"{secret} " * (num_chars // 41)
+    (shown,) = excerpts([f"{text:<{num_chars}}{EMAIL} {CARD} and more"])
+    assert "ann" not in shown
+    assert "4111" not in shown
+
+
+def test_numbers_of_persons_in_names_are_masked() -> None:
+    for value in ("536-22-8726", "DE89370400440532013000", "4111111111111111", EMAIL):
+        assert value not in shown_name(f"patients/{value}.txt")
+    assert shown_name("part-00012-of-00512.jsonl.zst") == "part-00012-of-00512.jsonl.zst"
+    assert len(shown_name("x" * 5_000)) < 300
 
 
 def test_the_key_and_where_it_lies_are_not_on_the_page(
