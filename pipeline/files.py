@@ -48,6 +48,15 @@ UNWRITABLE = {
 }
 
 
+def remove_page(out: Path) -> None:
+    """Remove the page on an output before what it shows changes, or is taken out.
+
+    It names the shards that it describes, and nobody compares that: texts that went since, and
+    figures of another run, would be read as those of this one.
+    """
+    (out / REPORT_NAME).unlink(missing_ok=True)
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync it and rename it to `path`.

@@ -59,11 +59,10 @@ class Prepared:
     def report(self) -> Path:
         """Write `report.html` and return where it is."""
         from pipeline.files import REPORT_NAME
-        from pipeline.page.document import write_page
-        from pipeline.report.html.build import build
+        from pipeline.report.html.build import write_report
 
         path = self.out / REPORT_NAME
-        write_page(path, build(self.out).html)
+        write_report(self.out, path)
         return path
 
     def _repr_html_(self) -> str:

@@ -19,7 +19,7 @@ from pipeline.editing import STAGE as EDITS
 from pipeline.erasing.rerun import apply_known, num_erased, with_erased
 from pipeline.erasing.segment import purge_own_segment
 from pipeline.errors import QuarantineError, UsageError
-from pipeline.files import atomic, file_hash, remove_empty_folders, write_json
+from pipeline.files import atomic, file_hash, remove_empty_folders, remove_page, write_json
 from pipeline.fitting import STAGE as FIT
 from pipeline.fitting import measured_so_far, refine_all
 from pipeline.graph.each import EachItem
@@ -262,10 +262,13 @@ def _write_manifest(plan: Plan) -> str:
 
     Returns the hash of the file.
     """
+    path = plan.out / MANIFEST_NAME
     text = yaml.safe_dump(manifest_values(plan.manifest), sort_keys=False)
-    with atomic(plan.out / MANIFEST_NAME) as temporary:
+    if not path.is_file() or path.read_bytes() != text.encode():
+        remove_page(plan.out)  # it shows the manifest, of which no work item may depend
+    with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return file_hash(plan.out / MANIFEST_NAME)
+    return file_hash(path)
 
 
 def _prune(plan: Plan, names: dict[str, list[str]]) -> None:

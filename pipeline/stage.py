@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pipeline.errors import UsageError, WorkerError
-from pipeline.files import LOCK_NAME, protect, writing
+from pipeline.files import LOCK_NAME, protect, remove_page, writing
 from pipeline.plan import Place, Plan
 from pipeline.progress import Advance
 from pipeline.progress.watch import Watch
@@ -116,6 +116,7 @@ def run_stage(
     else:
         if context.holds_erased:
             raise ErasedInputs(stage)
+        remove_page(context.plan.out)
         missing = [name for name in wanted if found[name] is None and name not in again]
         origins = {item.fingerprint: made_of(item) for item in items} if made_of else None
         tell_why(context, stage, missing, origins)

@@ -54,6 +54,7 @@ def run_calibrate(options: argparse.Namespace, console: Console) -> int:
     from pipeline.calibration.measuring import measure
     from pipeline.manifest import load_manifest
     from pipeline.plan import Plan
+    from pipeline.progress.styles import waiting
     from pipeline.report import calibration as report
     from pipeline.run import check_extractors
     from pipeline.sampling import sample
@@ -67,7 +68,7 @@ def run_calibrate(options: argparse.Namespace, console: Console) -> int:
     labels = None if options.labels is None else read_labels(options.labels, plan)
     if options.write is not None:
         check_new(options.manifest, options.write)
-    with Console(stderr=True).status("Reading and measuring a sample ..."):
+    with waiting("Reading and measuring a sample ..."):
         samples = sample(plan, options.documents)
         measured = measure(plan, [(one.source, one.documents) for one in samples])
     report.print_sample(samples, measured, console)

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from pipeline.errors import UsageError
 
 
@@ -35,12 +33,13 @@ def add_verify(commands: Any) -> None:
 def _verify(options: argparse.Namespace) -> int:
     """The command: 1 where there is a fault, else 0."""
     from pipeline.index.deletion import read_ids
+    from pipeline.progress.styles import waiting
     from pipeline.verify import faults
 
     if options.source is not None and options.ids is None:
         raise UsageError("--source: got it without --ids, and all else is checked of every source")
     ids = [] if options.ids is None else read_ids(options.ids).to_pylist()
-    with Console(stderr=True).status(f"Reading all of {options.out} again ..."):
+    with waiting(f"Reading all of {options.out} again ..."):
         found = list(faults(options.out, pii=options.pii, ids=ids, source=options.source))
     if options.json:
         print(json.dumps({"out": str(options.out), "faults": list(map(str, found))}))

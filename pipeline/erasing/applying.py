@@ -26,7 +26,7 @@ from pipeline.erasing.rewriting import (
 )
 from pipeline.erasing.staging import INDEX, Staging
 from pipeline.erasing.tombstones import NAME, Tombstones, to_json
-from pipeline.files import read_json
+from pipeline.files import read_json, remove_page
 from pipeline.plan import Plan
 from pipeline.records import Record, Records, fingerprint
 from pipeline.shards import read_index
@@ -57,6 +57,7 @@ def _scanned(names: Names) -> str:
 def apply(plan: Plan, names: Names, stones: Tombstones, pad_id: int) -> Applied:
     """Rewrite what holds erased documents, all at once; the output directory is locked."""
     out = plan.out
+    remove_page(out)  # first of all: a kill must not leave it beside what was taken out
     staging, done = Staging.begin(out), Applied()
     records = {stage: list(_records(out, stage, names[stage])) for stage in STAGES}
     changed = Changes(out, staging, done)

@@ -17,7 +17,7 @@ from pipeline.erasing.staging import close, is_decided, roll_forward
 from pipeline.erasing.tombstones import Tombstones, read_tombstones
 from pipeline.errors import UsageError
 from pipeline.explaining.output import Output, open_output
-from pipeline.files import REPORT_NAME, read_json, remove_empty_folders, write_json
+from pipeline.files import read_json, remove_empty_folders, write_json
 from pipeline.finished import read_run
 from pipeline.index.segments import Segment
 from pipeline.indexing import STAGES as INDEXING
@@ -147,11 +147,7 @@ def _remove_strays(plan: Plan, run: dict[str, list[str]]) -> None:
 
 
 def _mend_reports(plan: Plan, run: dict[str, list[str]]) -> int:
-    """Ledger, reports and the index of deduplication as they are without the erased documents.
-
-    The page of `prepare report`, which may show one of them, is removed.
-    """
-    (plan.out / REPORT_NAME).unlink(missing_ok=True)
+    """Ledger, reports and the index of deduplication as they are without the erased documents."""
     records = [_record(plan, name) for name in run["refine"]]
     ledger = from_json(read_json(plan.out / "ledger.json"))
     for name, entry in ledger.items():

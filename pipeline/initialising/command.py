@@ -44,9 +44,10 @@ def run_init(options: argparse.Namespace, console: Console) -> int:
     _check(options)
     # Readers and filters take a second to import: `prepare --help` must not wait for them.
     from pipeline.initialising.initialise import initialise
+    from pipeline.progress.styles import waiting
     from pipeline.report.initial import print_initial
 
-    with Console(stderr=True).status(f"Looking at {options.folder} ..."):
+    with waiting(f"Looking at {options.folder} ..."):
         found = initialise(options.folder, options.output, options.tokenizer)
     print_initial(found, options.output, console)
     return 0

@@ -58,6 +58,7 @@ def run_plan(options: argparse.Namespace, console: Console) -> int:
     from pipeline.planning.left import is_finished
     from pipeline.planning.predicting import Machine, predict
     from pipeline.planning.prediction import to_values
+    from pipeline.progress.styles import waiting
     from pipeline.report.plan import print_prediction
 
     quiet()
@@ -69,7 +70,7 @@ def run_plan(options: argparse.Namespace, console: Console) -> int:
         raise UsageError("--sample: got 0 bytes, want a size such as 16MB")
     finished = is_finished(plan)
     with (
-        Console(stderr=True).status("Reading and running a sample ..."),
+        waiting("Reading and running a sample ..."),
         EmbeddedRunner(options.workers) as runner,
     ):
         sample_bytes = options.sample if options.rows is None else _bytes_of(plan, options.rows)

@@ -3,8 +3,10 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console
+from rich.markup import escape
 
 from pipeline.progress.events import EventView
 from pipeline.progress.panel import PanelView
@@ -56,6 +58,11 @@ def has_screen() -> bool:
     Not what rich would say: `FORCE_COLOR`, which build servers set, makes it draw into logs.
     """
     return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown", "")
+
+
+def waiting(text: str) -> AbstractContextManager[object]:
+    """Show on a terminal that something goes on, by a line that is gone afterwards."""
+    return _console().status(escape(text)) if has_screen() else nullcontext()
 
 
 def _console() -> Console:

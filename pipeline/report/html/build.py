@@ -1,9 +1,11 @@
 """All sections of the page, in the order in which they are read."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.page.document import Section, render
+from pipeline.inputs import RUN_NAME
+from pipeline.page.document import Section, render, write_page
 from pipeline.page.elements import paragraph
 from pipeline.report.html.changes import changes
 from pipeline.report.html.corpus import Finished, open_finished
@@ -20,6 +22,7 @@ from pipeline.report.html.quarantine import quarantine
 from pipeline.report.html.survey import survey
 from pipeline.report.html.texts import read_excerpts
 from pipeline.report.html.timing import timing
+from pipeline.stage import locked
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,19 @@ class Report:
     html: str
     findings: tuple[str, ...]
     sections: tuple[str, ...]
+
+
+def write_report(out: Path, path: Path, mix: Mix | None = None) -> Report:
+    """Build the page and write it to `path`.
+
+    In the output itself it is written while no other command may change the output, so that it
+    never shows what an erasure has taken out meanwhile. Raises `UsageError` where one is at work.
+    """
+    is_inside = path.parent.resolve() == out.resolve() and (out / RUN_NAME).is_file()
+    with locked(out) if is_inside else nullcontext():
+        report = build(out, mix)
+        write_page(path, report.html)
+    return report
 
 
 def build(out: Path, mix: Mix | None = None) -> Report:

@@ -41,17 +41,16 @@ def add_report(commands: Any, console: Consoles) -> None:
 def run_report(options: argparse.Namespace, console: Console) -> int:
     """The command: where the page is, how large, and what it says first."""
     from pipeline.files import REPORT_NAME  # pyarrow: `prepare --help` must not wait for it
-    from pipeline.page.document import write_page
-    from pipeline.report.html.build import build
+    from pipeline.progress.styles import waiting
+    from pipeline.report.html.build import write_report
     from pipeline.report.html.mix import read_mix
 
     path: Path = options.output or options.out / REPORT_NAME
     if path.is_dir():
         raise UsageError(f"--output {path}: is a folder; want a file, such as {path / REPORT_NAME}")
     mix = None if options.mix is None else read_mix(options.mix)
-    with Console(stderr=True).status(f"Reading {options.out} ..."):
-        report = build(options.out, mix)
-        write_page(path, report.html)
+    with waiting(f"Reading {options.out} ..."):
+        report = write_report(options.out, path, mix)
     num_bytes = path.stat().st_size
     if options.json:
         values = {"path": str(path), "num_bytes": num_bytes, "findings": list(report.findings)}

@@ -15,7 +15,7 @@ from pipeline.progress.memory import resident_bytes
 from pipeline.progress.panel import ECHO_COLUMNS, Frame
 from pipeline.progress.plain import PlainView
 from pipeline.progress.stages import RunProgress
-from pipeline.progress.styles import has_screen
+from pipeline.progress.styles import has_screen, waiting
 from tests.pipeline.progress.test_stages import Seen
 
 
@@ -159,6 +159,20 @@ def test_a_file_is_no_screen_whatever_colours_are_forced(
     monkeypatch.setenv("TERM", term)
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert not has_screen()
+
+
+def test_what_is_waited_for_is_no_markup_and_not_in_a_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with waiting("Reading out[/x] ..."):
+        pass
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with waiting("Reading out[/x] ..."):
+        pass
+    assert "Reading out[/x] ..." in capsys.readouterr().err
 
 
 def test_a_stage_that_was_done_before_is_shown_with_its_sums() -> None:
