@@ -10,7 +10,9 @@ from pipeline.progress.stages import RunProgress, StageProgress
 
 def write_event(event: str, *, file: TextIO | None = None, **values: Any) -> None:
     """Write one event, and let its reader have it at once."""
-    print(json.dumps({"event": event, **values}), file=file or sys.stdout, flush=True)
+    out = file or sys.stdout
+    out.write(json.dumps({"event": event, **values}) + "\n")  # at once: Ctrl-C may come any time
+    out.flush()
 
 
 class EventView:

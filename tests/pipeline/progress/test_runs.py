@@ -1,14 +1,33 @@
 """`prepare run` in a real terminal, in a pipe, and for machines."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyte
 import pytest
 
-from tests.pipeline.progress.conftest import COLUMNS, ROWS, Ended, in_terminal, prepare
+from tests.pipeline.progress.conftest import (
+    COLUMNS,
+    ROWS,
+    Ended,
+    environment,
+    in_terminal,
+    prepare,
+)
+
+# `prepare`, though what starts in the background of a shell ignores Ctrl-C
+INTERRUPTIBLE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from pipeline.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def ledger_sums(folder: Path) -> dict[str, int]:
@@ -146,6 +165,31 @@ def test_a_failure_is_the_last_event_and_a_message(folder: Path) -> None:
     event = json.loads(done.stdout.splitlines()[-1])
     assert (event["event"], event["exit_code"]) == ("failed", 2)
     assert done.stderr.decode().strip() == f"prepare: {event['message']}"
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_the_last_event_and_all_others_are_whole(folder: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTIBLE, "run", "m.yaml", "--workers", "2", "--json"]
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        process_group=0,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        events = []
+        for line in running.stdout:
+            events.append(json.loads(line))
+            if (events[-1]["event"], events[-1].get("stage")) == ("stage_started", "refine"):
+                os.killpg(running.pid, signal.SIGINT)
+        told = running.stderr.read().decode()
+    assert running.returncode == 130
+    assert (events[-1]["event"], events[-1]["exit_code"]) == ("failed", 130)
+    assert told.strip() == f"prepare: {events[-1]['message']}"
+    assert [event for event in events if event["event"] == "failed"] == events[-1:]
 
 
 def test_quiet_leaves_stderr_empty_and_the_table(folder: Path) -> None:
