@@ -7,6 +7,7 @@ from hashlib import sha256
 from markupsafe import Markup
 
 Cell = str | Markup
+LONGEST_KEY = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,8 +105,8 @@ def toggles(label: str, names: Sequence[str], *, hidden: Collection[str] = ()) -
     nothing moves when the page is opened.
     """
     buttons = join(
-        Markup("<button type='button' aria-pressed='{1}' data-toggles='{0}'>{0}</button>").format(
-            name, str(name not in hidden).lower()
+        Markup("<button type='button' aria-pressed='{}' data-toggles='{}'>{}</button>").format(
+            str(name not in hidden).lower(), _key(name), name
         )
         for name in names
     )
@@ -115,7 +116,7 @@ def toggles(label: str, names: Sequence[str], *, hidden: Collection[str] = ()) -
 def belonging(name: str, body: Markup, *, is_hidden: bool = False) -> Markup:
     """What the toggle of that name hides."""
     hidden = Markup(" hidden") if is_hidden else ""
-    return Markup("<div data-belongs='{}'{}>{}</div>").format(name, hidden, body)
+    return Markup("<div data-belongs='{}'{}>{}</div>").format(_key(name), hidden, body)
 
 
 def details(summary: Cell, body: Markup, *, is_open: bool = False) -> Markup:
@@ -198,13 +199,18 @@ def _row(columns: Sequence[Column], row: Row) -> Markup:
 
 def _attributes(column: Column) -> Markup:
     number = Markup(" class='number'") if column.is_number else Markup("")
-    belongs = Markup(" data-belongs='{}'").format(column.belongs) if column.belongs else ""
+    belongs = Markup(" data-belongs='{}'").format(_key(column.belongs)) if column.belongs else ""
     return number + belongs + (Markup(" hidden") if column.is_hidden else "")
 
 
 def _name(kind: str, *of: str) -> str:
     """An id that is the same in every run."""
     return f"{kind}-{sha256(repr(of).encode()).hexdigest()[:10]}"
+
+
+def _key(name: str) -> str:
+    """What a toggle calls that which belongs to it: a long name would stand in every cell."""
+    return name if len(name) <= LONGEST_KEY else _name("of", name)
 
 
 def _check(value: str, known: Collection[str]) -> None:

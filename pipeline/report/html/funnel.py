@@ -12,6 +12,7 @@ from pipeline.page.document import Section
 from pipeline.page.elements import join, paragraph
 from pipeline.report.html.columns import Group, by_source, groups, source_toggles
 from pipeline.report.html.corpus import Finished
+from pipeline.report.html.limits import MAX_ROWS
 from pipeline.report.html.survey import Survey
 from pipeline.report.html.words import count, megabytes, share
 
@@ -57,7 +58,12 @@ def _rows(corpus: Finished) -> list[tuple[str, str, Cells]]:
     rows: list[tuple[str, str, Cells]] = [("read", "total", _sums(corpus, "num_read"))]
     for kind in ("quarantined", "dropped"):
         names = sorted((n for k, n in everything if k == kind), key=lambda n: (order.get(n, 0), n))
-        rows += [(f"{kind}: {name}", "loss", _lost(corpus, kind, name)) for name in names]
+        most = sorted(names, key=lambda n: -everything[kind, n])[:MAX_ROWS]
+        rest = [name for name in names if name not in most]
+        shown = [name for name in names if name in most]
+        rows += [(f"{kind}: {name}", "loss", _lost(corpus, kind, name)) for name in shown]
+        if rest:
+            rows.append((f"{kind}: {len(rest):,} more", "loss", _lost(corpus, kind, *rest)))
     rows.append(("kept by all filters", "total", _sums(corpus, "num_kept")))
     removed = sorted(n for k, n in everything if k == "removed")
     rows += [(f"removed: {name}", "loss", _lost(corpus, "removed", name)) for name in removed]
@@ -91,9 +97,10 @@ def _sums(corpus: Finished, name: str) -> Cells:
     return cells
 
 
-def _lost(corpus: Finished, kind: str, name: str) -> Cells:
+def _lost(corpus: Finished, kind: str, *names: str) -> Cells:
     def cells(group: Group) -> Sequence[str]:
-        number = losses(corpus, group.sources)[kind, name]
+        found = losses(corpus, group.sources)
+        number = sum(found[kind, name] for name in names)
         return (f"-{number:,}" if number else ""), "", _of_read(_entries(corpus, group), number)
 
     return cells

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from markupsafe import Markup
 
 from pipeline.page import plots
@@ -18,10 +20,12 @@ from pipeline.tokens.token_file import lengths as token_lengths
 
 LEAD = (
     "Lengths are of whole documents, begin and end marks included, train and validation together. "
-    "Utilisation is real tokens as a share of the places of all rows."
+    "Utilisation is real tokens as a share of the places of all rows. Learned are all tokens, but "
+    "for prompts and the like, which a loss mask makes context alone."
 )
 PERCENTILES = (5, 50, 95)
 MAX_CURVES = 8
+MASK = "loss_mask"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class Packed:
     num_tokens: int
     num_documents: int
     pieces_per_row: np.ndarray
+    num_learned: int  # tokens that are no mere context: all, where there is no loss mask
 
 
 def lengths(corpus: Finished) -> Section:
@@ -117,6 +122,7 @@ def _packing(corpus: Finished, shown: Sequence[Group]) -> Markup:
         Column("split"),
         Column("rows", True),
         Column("tokens", True),
+        Column("learned", True),
         Column("utilisation", True),
         Column("documents", True),
         Column("pieces per document", True),
@@ -133,16 +139,29 @@ def _packing(corpus: Finished, shown: Sequence[Group]) -> Markup:
 
 def _packed(corpus: Finished, sources: Sequence[str], split: str) -> Packed:
     shards = [shard for source in sources for shard in corpus.shards_of(source, split)]
-    pieces = [np.zeros(0, np.int64)]
+    pieces, num_learned = [np.zeros(0, np.int64)], 0
     for shard in shards:
-        batches = RowReader(corpus.shards_folder / shard.path, "doc_start").batches()
-        pieces += [np.diff(batch["doc_start"].offsets.to_numpy()) for batch in batches]
+        path = corpus.shards_folder / shard.path
+        mask = [MASK] if MASK in RowReader(path).schema.names else []
+        for batch in RowReader(path, "doc_start", "num_tokens", *mask).batches():
+            pieces.append(np.diff(batch["doc_start"].offsets.to_numpy()))
+            num_learned += _num_learned(batch)
     return Packed(
         sum(shard.num_rows for shard in shards),
         sum(shard.num_tokens for shard in shards),
         sum(shard.num_documents for shard in shards),
         np.concatenate(pieces),
+        num_learned,
     )
+
+
+def _num_learned(batch: pa.RecordBatch) -> int:
+    """Padding is not; of a row without a mask everything else is."""
+    if MASK not in batch.schema.names:
+        return pc.sum(batch["num_tokens"]).as_py() or 0
+    mask = batch[MASK]
+    plain = batch["num_tokens"].filter(mask.is_null())
+    return (pc.sum(mask.flatten()).as_py() or 0) + (pc.sum(plain).as_py() or 0)
 
 
 def _cells(corpus: Finished, packed: Packed) -> list[str]:
@@ -150,6 +169,7 @@ def _cells(corpus: Finished, packed: Packed) -> list[str]:
     return [
         count(packed.num_rows),
         count(packed.num_tokens),
+        count(packed.num_learned),
         share(packed.num_tokens, packed.num_rows * corpus.index.sequence_tokens),
         count(packed.num_documents),
         f"{pieces / packed.num_documents:.2f}" if packed.num_documents else "",

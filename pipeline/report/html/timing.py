@@ -34,7 +34,8 @@ class Time:
         """MB of text a second on one core."""
         if not self.num_bytes or self.seconds <= 0:
             return ""
-        return f"{self.num_bytes / MEGABYTE / self.seconds:,.1f}"
+        speed = self.num_bytes / MEGABYTE / self.seconds
+        return f"{speed:,.1f}" if speed >= 1 else f"{speed:.2g}"
 
 
 def timing(corpus: Finished) -> Section:

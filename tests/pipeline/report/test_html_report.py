@@ -13,8 +13,11 @@ from pipeline.cli import main
 from pipeline.explaining.output import open_output
 from pipeline.report.html import limits, survey
 from pipeline.report.html.build import build
+from pipeline.report.html.corpus import open_finished
+from pipeline.report.html.funnel import funnel
 from pipeline.shards import read_index
 from tests.pipeline.corpora import docstrings
+from tests.pipeline.here import small_manifest
 from tests.pipeline.plugins import register
 from tests.pipeline.report.pages import (
     fill,
@@ -199,6 +202,31 @@ def test_lengths_rows_and_utilisation_are_those_of_the_shards(
         assert float(got["utilisation"].removesuffix(" %")) == pytest.approx(used, abs=0.06)
 
 
+def test_learned_tokens_are_those_of_the_loss_mask(tmp_path: Path, tokenizer_folder: Path) -> None:
+    texts = docstrings()[:40]
+    write_rows(
+        tmp_path / "domain.jsonl",
+        [{"id": n, "q": t[:30], "a": t[30:200]} for n, t in enumerate(texts)],
+    )
+    write_rows(tmp_path / "general.jsonl", [{"id": n, "text": t[:99]} for n, t in enumerate(texts)])
+    manifest = small_manifest(tokenizer_folder)
+    manifest["sources"][0] |= {"prompt_field": "q", "completion_field": "a"}
+    out = finished(tmp_path, manifest)
+    learned = {"domain": 0, "general": 0}
+    for path in (out / "shards").rglob("*.arrow"):
+        with pa.memory_map(str(path)) as source:
+            rows = pa.ipc.open_file(source).read_all().to_pylist()
+        for row in rows:
+            mask = row.get("loss_mask")
+            number_of = row["num_tokens"] if mask is None else sum(mask)
+            learned[path.relative_to(out / "shards").parts[0]] += number_of
+    head, *body = rows_of(page(out), "lengths", 1)
+    told = {row[0]: dict(zip(head, row, strict=True)) for row in body}
+    assert {name: number(told[name]["learned"]) for name in learned} == learned
+    assert learned["domain"] < number(told["domain"]["tokens"])
+    assert learned["general"] == number(told["general"]["tokens"])
+
+
 def test_what_could_not_be_read_is_told_by_file_and_place_and_not_quoted(
     tree: LexborHTMLParser,
 ) -> None:
@@ -342,6 +370,51 @@ def test_what_is_no_output_is_told_and_nothing_is_written(
     assert main(["report", str(tmp_path)]) == 2
     assert "no finished output" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_many_rules_are_added_up(output: Path) -> None:
+    corpus = open_finished(output)
+    rules = {f"decontaminate.set{n}": n + 1 for n in range(300)}
+    for entry in corpus.ledger.values():
+        entry.dropped.update(rules)
+    body = funnel(corpus, None).body
+    table = LexborHTMLParser(body).css_first("table")
+    cells = [[cell.text().strip() for cell in row.css("td")] for row in table.css("tbody tr")]
+    lost = {row[0]: -number(row[1]) for row in cells if row[0].startswith("dropped: ")}
+    assert len(lost) == limits.MAX_ROWS + 1
+    (more,) = (name for name in lost if name.endswith(" more"))
+    wanted = sum(sum(entry.dropped.values()) for entry in corpus.ledger.values())
+    assert sum(lost.values()) == wanted
+    assert 0 < lost[more] < wanted
+
+
+def test_a_word_as_long_as_a_text_does_not_fill_the_page(
+    tmp_path: Path, tokenizer_folder: Path
+) -> None:
+    fill(tmp_path)
+    long = [f"{text[:500]} {'&' * 50}" for text in docstrings()[:6]]
+    rows = [
+        {"id": f"{n}-{k}", "text": f"{t} {c * 9_000}"}
+        for n, t in enumerate(long)
+        for k, c in enumerate("xyz")
+    ]
+    write_rows(tmp_path / "general.jsonl", rows)
+    html = build(finished(tmp_path, full_manifest(tokenizer_folder))).html
+    assert "(threshold 0.8)" in html
+    assert "x" * 500 not in html
+
+
+def test_a_long_name_is_not_in_every_cell(tmp_path: Path, tokenizer_folder: Path) -> None:
+    fill(tmp_path)
+    manifest = full_manifest(tokenizer_folder)
+    manifest["sources"][0] |= {"name": "d" * 60, "paths": ["domain.jsonl"]}
+    html = build(finished(tmp_path, manifest)).html
+    assert html.count("d" * 60) < 40
+    tree = LexborHTMLParser(html)
+    keys = {button.attributes["data-toggles"] for button in tree.css("#funnel button")}
+    assert {
+        cell.attributes["data-belongs"] for cell in tree.css("#funnel th[data-belongs]")
+    } == keys
 
 
 @pytest.mark.slow
