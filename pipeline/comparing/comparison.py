@@ -24,7 +24,7 @@ class Move:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Two outputs; of `sources` only those of both are compared document by document."""
+    """Two outputs; of a source that one does not have no document was read there."""
 
     a: str
     b: str
@@ -50,8 +50,7 @@ def compare_outputs(out_a: Path, out_b: Path) -> Comparison:
     a, b = open_output(out_a), open_output(out_b)
     before, after = read_ledger(a), read_ledger(b)
     names = list(dict.fromkeys([*before, *after]))
-    of_both = [name for name in names if name in before and name in after]
-    moved = [moves(a, b, name) for name in of_both]
+    moved = [moves(a, b, name) for name in names]
     origin = origin_differences(a, b)
     return Comparison(
         a=str(out_a),
@@ -64,7 +63,11 @@ def compare_outputs(out_a: Path, out_b: Path) -> Comparison:
             for name in names
         },
         moves=[move for each in moved for move in _moves_of(each)],
-        num_packed_in_both={each.source: _num_in_both(each) for each in moved if each.by},
+        num_packed_in_both={
+            each.source: _num_in_both(each)
+            for each in moved
+            if each.by and each.source in before and each.source in after
+        },
         unmatched=[each.source for each in moved if each.by is None],
         same_tokenizer="tokenizer" not in {each.name for each in origin},
         seconds=_seconds(a, b),

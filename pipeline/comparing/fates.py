@@ -35,8 +35,14 @@ class Moves:
 
 
 def moves(a: Output, b: Output, source: str) -> Moves:
-    """Of one source. What is in neither output's files, such as an erased row, is left out."""
-    first, second = fates(a, source), fates(b, source)
+    """Of one source. What is in neither output's files, such as an erased row, is left out.
+
+    Where one of the outputs has not the source, or no document of it, the other one's were not
+    read there.
+    """
+    first, second = (_fates_in(output, source) for output in (a, b))
+    if not (len(first) and len(second)):
+        return Moves(source=source, by="place", table=_joined(first, second))
     for by in ("place", "id"):
         left, right = _keyed(first, by), _keyed(second, by)
         if pc.any(pc.is_in(left["key"], right["key"])).as_py():
@@ -44,10 +50,18 @@ def moves(a: Output, b: Output, source: str) -> Moves:
     return Moves(source=source, by=None, table=_joined(first.slice(0, 0), second.slice(0, 0)))
 
 
+def _fates_in(output: Output, source: str) -> pa.Table:
+    return fates(output, source) if source in output.sources else _no_fates()
+
+
 def fates(output: Output, source: str) -> pa.Table:
     """place, id, fate of every document that was read and is not erased."""
     parts = [part for item in output.items_of(source) for part in _of_item(output, item)]
-    return pa.concat_tables(parts) if parts else _table(_strings(), _strings(), _strings())
+    return pa.concat_tables(parts) if parts else _no_fates()
+
+
+def _no_fates() -> pa.Table:
+    return _table(_strings(), _strings(), _strings())
 
 
 def _of_item(output: Output, item: Item) -> Iterator[pa.Table]:

@@ -10,6 +10,7 @@ import pytest
 from pipeline.cli import main
 from pipeline.comparing.settings import changed
 from tests.pipeline.corpora import Corpus, docstrings, near_copy
+from tests.pipeline.here import run_here, small_manifest
 
 HOSTILE = "\x1b[31m[bold]id"
 
@@ -73,6 +74,25 @@ def test_documents_are_followed_to_what_took_them(
     lost = ledgers[0]["num_packed"] - found["num_packed_in_both"]["docs"]
     assert only_a[0]["num_documents"] == lost > 0
     assert [v for name, v in figures.items() if name.startswith("quarantined")] == [(1, 1)]
+
+
+def test_documents_of_a_source_that_one_lacks_are_packed_in_the_other_only(
+    tmp_path: Path, tokenizer_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = docstrings()[:20]
+    for name, some in (("domain", texts[:9]), ("general", texts[9:])):
+        rows = [json.dumps({"id": n, "text": text}) for n, text in enumerate(some)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
+    manifest = small_manifest(tokenizer_folder)
+    run_here(tmp_path, manifest)
+    run_here(tmp_path, manifest | {"output": "less", "sources": manifest["sources"][:1]})
+    found = compared(capsys, str(tmp_path / "less"), str(tmp_path / "out"))
+    (move,) = found["moves"]
+    assert (move["source"], move["packed_in"], move["fate"]) == ("general", "b", "not read")
+    assert move["num_documents"] == 11
+    assert found["num_packed_in_both"] == {"domain": 9}
+    assert main(["compare", str(tmp_path / "less"), str(tmp_path / "out")]) == 0
+    assert "11 documents are packed in B only." in capsys.readouterr().out
 
 
 def test_an_output_is_the_same_as_its_copy(
