@@ -8,11 +8,13 @@ from pathlib import Path
 
 import yaml
 
+from filters.kernels.compiled import was_compiled
 from filters.protocol import load
 from filters.registry import create
 from pipeline.decontamination.report import write_report
 from pipeline.decontamination.sets import STAGE as DECONTAMINATE
 from pipeline.decontamination.sets import with_evaluation_sets
+from pipeline.dedup.kernels import text_hash
 from pipeline.deduplication import deduplicate
 from pipeline.editing import SCANNING, edit, with_known_table
 from pipeline.editing import STAGE as EDITS
@@ -62,6 +64,8 @@ from pipeline.text.pii.plugins.registry import load as load_recognizer
 from pipeline.tokens.chat import read_template
 from pipeline.tokens.resolve import resolve_tokenizer
 
+COMPILING = "the first run of an installation compiles its kernels: about a minute more"
+
 
 def run(context: Context) -> Outcome:
     """Prepare a corpus. What was done before and still holds is not done again."""
@@ -79,6 +83,8 @@ def run(context: Context) -> Outcome:
         plan = context.plan = with_evaluation_sets(plan)
         if not (plan.out / "shards" / INDEX_NAME).is_file():
             context.runner.start()  # there is work: the processes import while this one goes on
+            if not was_compiled(text_hash):
+                context.reporter.note(COMPILING)
         identity = resolve_tokenizer(plan.manifest.tokenizer, plan.base, plan.out)
         check_template(plan, identity)
         with context.reporter.stage("inputs", sum(map(len, inputs.values())), 0) as advance:
