@@ -14,6 +14,7 @@ from pipeline.sources.segmented import CALLS, CONTENT, ROLE
 HTML = re.compile(r"<(?:!doctype|html|head|body|div|p|table|span)[\s>]", re.IGNORECASE)
 URL = re.compile(r"(?:https?|ftp|file)://\S+")
 HEAD_CHARS = 20_000
+MAX_DEPTH = 20  # of objects in which a text is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ def _num_breaks(text: str) -> int:
 
 
 def _identity(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return ""  # no name of a row; and as text, a deep one is more than Python can do
     return value if isinstance(value, str) else repr(value)
 
 
@@ -95,7 +98,7 @@ def _is_messages(value: Any, role: str, content: str) -> bool:
     if isinstance(value, str) and value.lstrip().startswith("[{"):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
     return (
         isinstance(value, list)
@@ -124,10 +127,17 @@ def _longest_within(values: Sequence[Any]) -> tuple[str | None, float]:
 
 
 def _strings(value: Any, path: str) -> list[tuple[str, str]]:
-    if isinstance(value, str):
-        return [(path, value)]
-    if isinstance(value, dict):
-        return [each for key, one in value.items() for each in _strings(one, f"{path}.{key}")]
-    if isinstance(value, list):
-        return [each for one in value for each in _strings(one, f"{path}[]")]
-    return []
+    """Strings with their paths, to `MAX_DEPTH`: Python gives up where a value is nested deeper."""
+    found: list[tuple[str, str]] = []
+    waiting = [(value, path, 0)]
+    while waiting:
+        value, path, depth = waiting.pop()
+        if isinstance(value, str):
+            found.append((path, value))
+        elif depth == MAX_DEPTH:
+            continue
+        elif isinstance(value, dict):
+            waiting += [(one, f"{path}.{key}", depth + 1) for key, one in value.items()]
+        elif isinstance(value, list):
+            waiting += [(one, f"{path}[]", depth + 1) for one in value]
+    return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.errors import UsageError
 from pipeline.files import atomic
 from pipeline.initialising.grouping import Group, group
-from pipeline.initialising.listing import EMPTY, Listing, list_files
+from pipeline.initialising.listing import EMPTY, NO_NAME, Listing, is_utf8, list_files
 from pipeline.initialising.looking import look
 from pipeline.initialising.observing import Observed, observe
 from pipeline.initialising.proposing import (
@@ -21,6 +21,7 @@ from pipeline.initialising.sources import Source, source_of
 from pipeline.initialising.tokenizers import MISSING, FoundTokenizer, find_tokenizer
 from pipeline.initialising.writing import manifest_text
 from pipeline.manifest import load_manifest
+from pipeline.report.visible import visible
 
 Name = str
 
@@ -43,6 +44,8 @@ def initialise(folder: Path, output: Path, tokenizer: Path | None) -> Initial:
     Raises `UsageError` where nothing below the folder can be read.
     """
     root, base = Path(os.path.abspath(folder)), output.resolve().parent  # noqa: PTH100 - links stay
+    if not is_utf8(os.path.relpath(root, base)):
+        raise UsageError(f"{visible(str(folder))}: {NO_NAME}")
     listing = list_files(root)
     found = find_tokenizer(tokenizer, root, base)
     looked = look(listing, has_template=found.has_template)
@@ -95,6 +98,6 @@ def _nothing(folder: Path, listing: Listing, unread: Mapping[str, str]) -> str:
     wanted = "JSON lines, Parquet, CSV, TSV, Arrow, text, HTML or WARC, plain or compressed"
     if not reasons:
         return f"{folder}: got an empty folder, want files: {wanted}"
-    told = "; ".join(f"{name}: {why}" for name, why in list(reasons.items())[:3])
+    told = "; ".join(f"{visible(name)}: {visible(why)}" for name, why in list(reasons.items())[:3])
     more = f"; and {len(reasons) - 3:,} more" if len(reasons) > 3 else ""
     return f"{folder}: got no file that can be read ({told}{more}), want {wanted}"

@@ -26,6 +26,7 @@ MODEL_FILES = ("tokenizer.json", "model.safetensors", "pytorch_model.bin", "toke
 
 
 EMPTY = "empty"  # why a file is left out
+NO_NAME = "its name is not UTF-8, which a manifest is; rename it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,8 @@ def _why_no_folder(folder: Path, names: set[str], relative: str) -> str:
 
 def _why_not(entry: os.DirEntry[str], folder: str, root: Path) -> str:
     name = entry.name.lower()
+    if not is_utf8(f"{folder}{entry.name}"):
+        return NO_NAME
     if name.startswith("."):
         return "hidden"
     if any(fnmatch(name, pattern) for pattern in NEVER):
@@ -139,6 +142,11 @@ def _why_not(entry: os.DirEntry[str], folder: str, root: Path) -> str:
     if not os.access(entry.path, os.R_OK):
         return "this user may not read it"
     return "" if entry.stat().st_size else EMPTY
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a manifest can have it: a name that the system could not decode has surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def _drop_linked(listing: Listing) -> None:

@@ -14,6 +14,7 @@ from pipeline.initialising.sniffing import Sniffed, sniff
 from pipeline.sources.hf import SAVED
 
 NUM_OPENED = 1000
+LONG_ROW_BYTES = 16 << 20  # a book; more than the manifest's max_document_bytes
 TABLES = ("jsonl", "parquet", "arrow", "csv", "tsv")
 # A file of so many bytes, or of lines that are paragraphs, holds a document a line.
 LINE_FILE_BYTES = 10_000_000
@@ -124,10 +125,14 @@ def _look_at_rows(file: File, sniffed: Sniffed, head: Head, has_template: bool) 
     assert sniffed.format is not None
     try:
         found = first_rows(file, sniffed.format, head)
+        if not found.rows and not head.is_whole:
+            head = read_head(file, LONG_ROW_BYTES)
+            found = first_rows(file, sniffed.format, head)
     except DAMAGE as exc:
         return Looked(file, None, f"damaged {sniffed.format}: {str(exc)[:120]}")
     if not found.rows:
-        return Looked(file, None, f"{sniffed.format} without a row")
+        within = "" if head.is_whole else f" within its first {LONG_ROW_BYTES >> 20} MB"
+        return Looked(file, None, f"{sniffed.format} without a row{within}")
     fields = guess_fields(columns_of(found.rows), has_template=has_template)
     return Looked(
         file=file,

@@ -37,7 +37,8 @@ class Observed:
 
     num_documents: int
     num_bytes: int
-    num_quarantined: int
+    num_quarantined: int  # by the reader
+    refused: float  # share of the documents that cannot be cleaned, and are quarantined then
     is_whole: bool
     language: tuple[str | None, ...]
     score: np.ndarray
@@ -47,7 +48,8 @@ class Observed:
     @property
     def quarantined(self) -> float:
         """Share of the rows that cannot be read."""
-        return self.num_quarantined / max(1, self.num_documents + self.num_quarantined)
+        unread = self.num_quarantined / max(1, self.num_documents + self.num_quarantined)
+        return unread + (1 - unread) * self.refused
 
     def languages(self, min_score: float = 0.0) -> list[tuple[str, float]]:
         """Languages with their shares of the documents, the most frequent first."""
@@ -91,6 +93,7 @@ def observe(source: Mapping[str, Any], base: Path, mean_bytes: float) -> Observe
         num_documents=found.documents.num_rows,
         num_bytes=int(num_value_bytes(found.documents["text"]).sum()),
         num_quarantined=found.num_quarantined,
+        refused=_refused(documents.num_rows, measured),
         is_whole=found.is_whole,
         language=language,
         score=score,
@@ -103,6 +106,12 @@ def _bounded(documents: pa.RecordBatch) -> pa.RecordBatch:
     """Documents up to `SAMPLE_BYTES` together, one at least."""
     ends = np.cumsum(num_value_bytes(documents["text"]))
     return documents.slice(0, max(1, int(np.searchsorted(ends, SAMPLE_BYTES, side="right"))))
+
+
+def _refused(num_documents: int, measured: Measurement) -> float:
+    """A page that no parser should see is quarantined as it is cleaned, after it was read."""
+    num_cleaned = measured.documents.num_rows + measured.num_empty
+    return float(num_documents - num_cleaned) / max(1, num_documents)
 
 
 def _languages(measured: Measurement) -> tuple[tuple[str | None, ...], np.ndarray]:

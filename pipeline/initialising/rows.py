@@ -1,6 +1,7 @@
 """The first rows of a file as Python values, and how many rows the file may have."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,9 +43,22 @@ def first_rows(file: File, kind: str, head: Head) -> FirstRows:
 
 
 def rows_of(table: pa.Table | pa.RecordBatch) -> list[Row]:
-    """The first rows of a table."""
-    rows: list[Row] = table.slice(0, NUM_ROWS).to_pylist()
-    return rows
+    """The first rows of a table. Raises `ValueError` where two columns have one name."""
+    names, first = table.schema.names, table.slice(0, NUM_ROWS)
+    twice = [name for name, number in Counter(names).items() if number > 1]
+    if twice:
+        raise ValueError(f"more than one column is called {twice[0]!r}")
+    columns = [_values(column) for column in first.columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """As Python has them; a time that Python has not, as Arrow writes it."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except (OverflowError, ValueError):  # the year 300,000; nanoseconds without pandas
+        values = column.cast(pa.string()).to_pylist()
+    return values
 
 
 def _parquet(file: File) -> FirstRows:
@@ -95,4 +109,4 @@ def _table(file: File, kind: str, head: Head) -> FirstRows:
     return FirstRows(rows, len(cells) / head.share(file), len(cells) - len(fits), head.is_whole)
 
 
-DAMAGE = (*ARROW_ERRORS, ValueError, StopIteration)
+DAMAGE = (*ARROW_ERRORS, ValueError, OverflowError, StopIteration)

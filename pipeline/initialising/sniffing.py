@@ -29,6 +29,8 @@ FOREIGN = (
     (b"SQLite format 3", "an SQLite database", "export its tables as JSON lines"),
     (b"Obj\x01", "Avro", "convert it to Parquet"),
     (b"ORC", "ORC", "convert it to Parquet"),
+    (b"{\\rtf", "RTF", "save it as text"),
+    (b"%!PS", "PostScript", "take the text out of it first, as with ps2ascii"),
     (b"\x89PNG", "an image", ""),
     (b"\xff\xd8\xff", "an image", ""),
     (b"GIF8", "an image", ""),
@@ -71,6 +73,8 @@ def sniff(file: File, head: Head) -> Sniffed:
         return binary
     if data.startswith(b"WARC/"):
         return Sniffed("warc")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return _wide(data)
     if (text := _decoded(data, head.is_whole)) is None:
         return _undecodable(data, head)
     if (found := _json(text.lstrip(), head, file)) is not None:
@@ -108,6 +112,14 @@ def _text(data: bytes) -> str | None:
     return None if num_controls > MAX_CONTROLS * len(data) else data.decode("utf-8")
 
 
+def _wide(data: bytes) -> Sniffed:
+    """Text of two or four bytes a character, as Excel and Windows' editor save it."""
+    if HTML.search(data[:HTML_WITHIN].replace(b"\0", b"")):
+        return Sniffed("html")
+    bits = 32 if data.startswith(b"\xff\xfe\0\0") else 16
+    return Sniffed(None, f"text in UTF-{bits}; convert it, as with iconv -f UTF-{bits} -t UTF-8")
+
+
 def _undecodable(data: bytes, head: Head) -> Sniffed:
     """Pages declare their charset and are decoded; of lines, only the broken ones are lost."""
     if HTML.search(data[:HTML_WITHIN]):
@@ -124,6 +136,10 @@ def _undecodable(data: bytes, head: Head) -> Sniffed:
 
 
 def _json(text: str, head: Head, file: File) -> Sniffed | None:
+    if text.startswith("{") and file.suffix == ".ipynb":
+        return Sniffed(
+            None, "a notebook; write it as text, as with jupyter nbconvert --to markdown"
+        )
     lines = [line for line in text.split("\n") if line.strip()]
     whole = lines if head.is_whole or len(lines) == 1 else lines[:-1]
     num_objects = sum(line.lstrip().startswith("{") and _is_object(line) for line in whole[:200])
@@ -133,6 +149,11 @@ def _json(text: str, head: Head, file: File) -> Sniffed | None:
         return Sniffed("jsonl")  # one row that is longer than the head
     if text.startswith("[") and re.match(r"\[\s*\{\s*\"", text):
         return Sniffed("hf", dataset="json")
+    if text.startswith("[") and file.suffix.startswith(".json"):
+        return Sniffed(
+            None,
+            "a JSON array of no objects; want one object a line, as by jq -c '.[] | {text: .}'",
+        )
     if text.startswith("{") and file.suffix.startswith(".json"):
         return Sniffed(None, "one JSON object over many lines; want one object a line, as by jq -c")
     return None
@@ -167,7 +188,11 @@ def _delimited(text: str, head: Head) -> Sniffed:
     if num_columns < 2:
         mark = ","
     if mark in ";|":
-        return Sniffed(None, f"a table with {mark!r} between its values; want commas or tabs")
+        return Sniffed(
+            None,
+            f"a table with {mark!r} between its values; want commas or tabs, as by "
+            f"csvformat -d {mark!r} of csvkit",
+        )
     rows = table_rows(text, mark, is_whole=head.is_whole)
     if not rows or not _is_header(rows[0]):
         return Sniffed(None, "a table without a row of names at its top; add one")
@@ -197,5 +222,5 @@ def _num_columns(text: str, mark: str) -> int:
 def table_rows(text: str, mark: str, *, is_whole: bool) -> list[list[str]]:
     """Rows of a table, the row of names first; the last one is left out where it may be cut."""
     csv.field_size_limit(1 << 30)
-    rows = [row for row in csv.reader(io.StringIO(text), delimiter=mark) if row]
+    rows = [row for row in csv.reader(io.StringIO(text, None), delimiter=mark) if row]
     return rows if is_whole or len(rows) < MIN_ROWS else rows[:-1]

@@ -12,6 +12,7 @@ from pipeline.initialising.observing import Observed
 from pipeline.initialising.proposing import LARGE_BYTES, QUARANTINE, Filters
 from pipeline.initialising.sources import NAMED, Source
 from pipeline.initialising.tokenizers import FoundTokenizer
+from pipeline.report.visible import visible
 
 WIDTH = 98
 PLAIN = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./")
@@ -32,7 +33,8 @@ def manifest_text(
 ) -> str:
     """A whole manifest. All that it names was looked at; nothing in it is a default in disguise."""
     lines = [
-        f"# What `prepare init` saw in {folder.name or folder}, and what it would do with it.",
+        f"# What `prepare init` saw in {visible(folder.name or str(folder))}, and what it would "
+        "do with it.",
         "# Each value can be changed; what the keys mean: docs/first_manifest.md",
         "",
     ]
@@ -54,13 +56,19 @@ def manifest_text(
 
 
 def scalar(value: Any) -> str:
-    """One YAML value in a line."""
+    """One YAML value in a line; what YAML takes for a line end, or for no text, is escaped."""
     if isinstance(value, str):
         plain = value and set(value) <= PLAIN and value[0].isalpha() and not _is_word(value)
-        return value if plain else json.dumps(value, ensure_ascii=False)
+        return value if plain else "".join(map(_escaped, json.dumps(value, ensure_ascii=False)))
     if isinstance(value, list | tuple):
         return "[" + ", ".join(scalar(one) for one in value) + "]"
     return json.dumps(value)
+
+
+def _escaped(char: str) -> str:
+    if char.isprintable():
+        return char
+    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
 def _is_word(value: str) -> bool:
@@ -69,9 +77,9 @@ def _is_word(value: str) -> bool:
 
 
 def comment(text: str, indent: str) -> list[str]:
-    """A text as lines of comment."""
+    """A text as lines of comment. It may have names of files, and these a line end of YAML's."""
     return textwrap.wrap(
-        text,
+        visible(text),
         WIDTH,
         initial_indent=f"{indent}# ",
         subsequent_indent=f"{indent}# ",

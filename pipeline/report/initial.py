@@ -2,13 +2,16 @@
 
 from collections import Counter
 from pathlib import Path
+from shlex import quote
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.initialising.grouping import Group
 from pipeline.initialising.initialise import Initial
 from pipeline.initialising.observing import Observed
+from pipeline.report.visible import visible
 
 NUM_LANGUAGES, NUM_REASONS = 3, 5
 
@@ -21,11 +24,13 @@ def print_initial(found: Initial, output: Path, console: Console) -> None:
     table.add_column("text")
     table.add_column("languages")
     for group in found.groups:
-        table.add_row(*_cells(group, found.observed.get(group.name)))
+        cells = _cells(group, found.observed.get(group.name))
+        table.add_row(*(Text(visible(cell)) for cell in cells))  # a name may look like markup
     console.print(table)
     for line in _lines(found):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"{output}: written. Next:", soft_wrap=True, highlight=False, markup=False)
+        console.print(visible(line), soft_wrap=True, highlight=False, markup=False)
+    name = visible(str(output))
+    console.print(f"{name}: written. Next:", soft_wrap=True, highlight=False, markup=False)
     if found.tokenizer.folder is None:
         console.print(
             "  no tokenizer was found near the data: put the folder of the model's tokenizer where "
@@ -36,7 +41,7 @@ def print_initial(found: Initial, output: Path, console: Console) -> None:
         )
     for command, what in (("plan", "what to expect, from a sample"), ("run", "prepare it")):
         console.print(
-            f"  prepare {command} {output}    # {what}",
+            f"  prepare {command} {visible(quote(str(output)))}    # {what}",
             soft_wrap=True,
             highlight=False,
             markup=False,

@@ -50,6 +50,11 @@ def sniffed(folder: Path, name: str, data: bytes) -> Sniffed:
         ("a.xml", b"<?xml version='1.0'?><a/>", None),
         ("a.bin", bytes(range(256)) * 10, None),
         ("a.pdf", b"%PDF-1.4", None),
+        ("a.csv", b"id,text\r1,one\r2,two\r", "csv"),  # lines end as on an old Mac
+        ("a.json", b'["one", "two"]', None),
+        ("a.ipynb", b'{\n "cells": []\n}\n', None),
+        ("a.rtf", b"{\\rtf1 Words.}", None),
+        ("a.html", "<html><body>Hi".encode("utf-16"), "html"),
     ],
 )
 def test_format_is_what_the_contents_are(
@@ -58,6 +63,15 @@ def test_format_is_what_the_contents_are(
     found = sniffed(tmp_path, name, data)
     assert found.format == kind, found
     assert (found.why == "") == (kind is not None)
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-32"])
+def test_text_of_wide_characters_is_named_with_the_way_to_convert_it(
+    tmp_path: Path, codec: str
+) -> None:
+    found = sniffed(tmp_path, "a.txt", "Only words.\n".encode(codec))
+    assert found.format is None
+    assert f"iconv -f {codec.upper()} " in found.why
 
 
 @pytest.mark.parametrize(
