@@ -58,6 +58,7 @@ def run_plan(options: argparse.Namespace, console: Console) -> int:
     from pipeline.planning.left import is_finished
     from pipeline.planning.predicting import Machine, predict
     from pipeline.planning.prediction import to_values
+    from pipeline.planning.temporary import temporary_folder
     from pipeline.progress.styles import waiting
     from pipeline.report.plan import print_prediction
 
@@ -71,11 +72,12 @@ def run_plan(options: argparse.Namespace, console: Console) -> int:
     finished = is_finished(plan)
     with (
         waiting("Reading and running a sample ..."),
+        temporary_folder() as folder,
         EmbeddedRunner(options.workers) as runner,
     ):
         sample_bytes = options.sample if options.rows is None else _bytes_of(plan, options.rows)
         machine = Machine(runner, options.memory, import_seconds)
-        prediction = predict(plan, sample_bytes, machine)
+        prediction = predict(plan, sample_bytes, machine, folder)
     if options.json:
         print(json.dumps(to_values(prediction) | {"is_finished": finished}, indent=1))
         return 0

@@ -1,7 +1,6 @@
 """From a manifest to a prediction, read from top to bottom."""
 
 import math
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,8 +41,11 @@ class Machine:
     start_seconds: float
 
 
-def predict(plan: Plan, sample_bytes: int, machine: Machine) -> Prediction:
+def predict(plan: Plan, sample_bytes: int, machine: Machine, folder: Path) -> Prediction:
     """Read and run a sample of about `sample_bytes` of text; the output is not touched.
+
+    `folder` is empty, and is left full of the sample and its runs: the runner's processes write
+    there, so whoever deletes it ends them first.
 
     Raises what a run would raise before it begins: a path that matches nothing, a filter without
     its model, a tokenizer that is not there.
@@ -55,67 +57,63 @@ def predict(plan: Plan, sample_bytes: int, machine: Machine) -> Prediction:
     check_extractors(plan)
     machine.runner.start()  # the processes import while the inputs are read
     hash_rate = _hash_rate(plan, inputs)
-    with tempfile.TemporaryDirectory(prefix="prepare-plan-") as temporary:
-        folder = Path(temporary)
-        drawn = _draw(plan, inputs, sample_bytes, folder)
-        strata = tuple(stratum for one in drawn.values() for stratum in one.strata)
-        items = {
-            name: items_of(plan.reader(name), inputs[name], one) for name, one in drawn.items()
-        }
-        if not strata:
-            return _of_nothing(plan, drawn, machine, time.perf_counter() - started)
-        warm_up(plan, strata)
-        few = try_run(
-            plan, strata, folder / "few", machine.runner, machine.memory_bytes, max_rows=FEW_ROWS
-        )
-        tried = try_run(
-            plan,
-            strata,
-            folder / "all",
-            machine.runner,
-            machine.memory_bytes,
-            tokenizer=few.out / FOLDER,
-        )
-        duplicates = removed(tried.out, tried.outcome.dedup, strata, drawn)
-        ledger = predicted_ledger(strata, tried.refined, tried.tokenised, drawn, duplicates)
-        hash_seconds = sum(one.stored_bytes for one in drawn.values()) / hash_rate
-        stages = predicted_stages(
-            strata,
-            drawn,
-            items,
-            few,
-            tried,
-            start_seconds=machine.start_seconds,
-            hash_seconds=hash_seconds,
-            num_workers=machine.runner.num_workers,
-        )
-        num_rows, num_shards, shard_bytes = _shards(plan, ledger, tried)
-        num_items = sum(len(one.refined) for one in items.values())
-        spool_bytes = sum(sum(one.spooled) for one in items.values())
-        disk = predicted_disk(strata, few, tried, num_items, shard_bytes, spool_bytes)
-        refine_seconds = next(s.seconds - s.fixed_seconds for s in stages if s.name == REFINE)
-        all_bytes = sum(one.all_bytes for one in drawn.values())
-        return Prediction(
-            corpus=plan.manifest.name,
-            num_workers=machine.runner.num_workers,
-            ledger=ledger,
-            removed={name: (one.low, one.high) for name, one in duplicates.items()},
-            num_tokens=sum(entry.num_tokens for entry in ledger.values()),
-            num_rows=num_rows,
-            num_shards=num_shards,
-            sequence_tokens=plan.manifest.pack.sequence_tokens,
-            stages=tuple(
-                replace(stage, num_items=num_items) if stage.name == REFINE else stage
-                for stage in stages
-            ),
-            disk=disk,
-            examples=tuple(example for one in drawn.values() for example in one.examples),
-            max_quarantined_fraction=plan.manifest.limits.max_quarantined_fraction,
-            sampled=_sampled(drawn),
-            unknown=tuple(_unknown(plan, drawn)),
-            left=left_of(plan, all_bytes, refine_seconds),
-            took_seconds=time.perf_counter() - started,
-        )
+    drawn = _draw(plan, inputs, sample_bytes, folder)
+    strata = tuple(stratum for one in drawn.values() for stratum in one.strata)
+    items = {name: items_of(plan.reader(name), inputs[name], one) for name, one in drawn.items()}
+    if not strata:
+        return _of_nothing(plan, drawn, machine, time.perf_counter() - started)
+    warm_up(plan, strata)
+    few = try_run(
+        plan, strata, folder / "few", machine.runner, machine.memory_bytes, max_rows=FEW_ROWS
+    )
+    tried = try_run(
+        plan,
+        strata,
+        folder / "all",
+        machine.runner,
+        machine.memory_bytes,
+        tokenizer=few.out / FOLDER,
+    )
+    duplicates = removed(tried.out, tried.outcome.dedup, strata, drawn)
+    ledger = predicted_ledger(strata, tried.refined, tried.tokenised, drawn, duplicates)
+    hash_seconds = sum(one.stored_bytes for one in drawn.values()) / hash_rate
+    stages = predicted_stages(
+        strata,
+        drawn,
+        items,
+        few,
+        tried,
+        start_seconds=machine.start_seconds,
+        hash_seconds=hash_seconds,
+        num_workers=machine.runner.num_workers,
+    )
+    num_rows, num_shards, shard_bytes = _shards(plan, ledger, tried)
+    num_items = sum(len(one.refined) for one in items.values())
+    spool_bytes = sum(sum(one.spooled) for one in items.values())
+    disk = predicted_disk(strata, few, tried, num_items, shard_bytes, spool_bytes)
+    refine_seconds = next(s.seconds - s.fixed_seconds for s in stages if s.name == REFINE)
+    all_bytes = sum(one.all_bytes for one in drawn.values())
+    return Prediction(
+        corpus=plan.manifest.name,
+        num_workers=machine.runner.num_workers,
+        ledger=ledger,
+        removed={name: (one.low, one.high) for name, one in duplicates.items()},
+        num_tokens=sum(entry.num_tokens for entry in ledger.values()),
+        num_rows=num_rows,
+        num_shards=num_shards,
+        sequence_tokens=plan.manifest.pack.sequence_tokens,
+        stages=tuple(
+            replace(stage, num_items=num_items) if stage.name == REFINE else stage
+            for stage in stages
+        ),
+        disk=disk,
+        examples=tuple(example for one in drawn.values() for example in one.examples),
+        max_quarantined_fraction=plan.manifest.limits.max_quarantined_fraction,
+        sampled=_sampled(drawn),
+        unknown=tuple(_unknown(plan, drawn)),
+        left=left_of(plan, all_bytes, refine_seconds),
+        took_seconds=time.perf_counter() - started,
+    )
 
 
 def _draw(plan: Plan, inputs: Inputs, sample_bytes: int, folder: Path) -> dict[str, Drawn]:

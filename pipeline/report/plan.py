@@ -2,12 +2,14 @@
 
 from collections import Counter
 from pathlib import Path
+from shlex import quote
 
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.planning.prediction import Prediction
 from pipeline.report.terminal import funnel_rows
+from pipeline.report.visible import visible
 
 UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "KB"))
 ROUND_DIGITS = 3
@@ -18,8 +20,9 @@ def print_prediction(found: Prediction, manifest: Path, console: Console) -> Non
     _print_funnel(found, console)
     _print_stages(found, console)
     for line in _lines(found):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"next: prepare run {manifest}", soft_wrap=True, highlight=False, markup=False)
+        console.print(visible(line), soft_wrap=True, highlight=False, markup=False)
+    command = f"next: prepare run {visible(quote(str(manifest)))}"
+    console.print(command, soft_wrap=True, highlight=False, markup=False)
 
 
 def _print_funnel(found: Prediction, console: Console) -> None:

@@ -13,6 +13,7 @@ from pipeline.outcome import Outcome
 from pipeline.plan import Plan
 from pipeline.planning.predicting import Machine, predict
 from pipeline.planning.prediction import Prediction, to_values
+from pipeline.planning.temporary import temporary_folder
 from tests.pipeline.corpora import Corpus, docstrings, near_copy
 from tests.pipeline.here import run_here
 from tests.pipeline.plugins import HereRunner
@@ -26,7 +27,9 @@ def plan_of(corpus: Corpus) -> Plan:
 
 
 def predicted(corpus: Corpus, sample_bytes: int) -> Prediction:
-    return predict(plan_of(corpus), sample_bytes, Machine(HereRunner(), 10**8, 1.0))
+    machine = Machine(HereRunner(), 10**8, 1.0)
+    with temporary_folder() as folder:
+        return predict(plan_of(corpus), sample_bytes, machine, folder)
 
 
 @pytest.mark.slow
