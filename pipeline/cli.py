@@ -13,7 +13,7 @@ from rich.console import Console
 
 from filters.errors import FilterError, FilterLoadError
 from pipeline.calibration.command import add_calibrate
-from pipeline.commandline import Parser, Version, add_examples, end_of_pipe, flushed
+from pipeline.commandline import Parser, Version, add_examples, end_of_pipe, flushed, parsed
 from pipeline.commands.arguments import add_machine, num_bytes
 from pipeline.commands.completion import add_completion
 from pipeline.commands.examples import EXAMPLES, GROUPS
@@ -43,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "--" in given:
         cut = given.index("--")
         words, beam_arguments = given[:cut], tuple(given[cut + 1 :])
-    options = build_parser().parse_args(words)
+    try:
+        options = parsed(build_parser(), words)
+    except BrokenPipeError:
+        return end_of_pipe()
     options.beam_arguments = beam_arguments
     try:
         return flushed(int(options.command(options)))

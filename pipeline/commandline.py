@@ -102,6 +102,21 @@ class Version(argparse.Action):
         parser.exit()
 
 
+def parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """The options. What help and `--version` print has gone out when they end the program.
+
+    Raises `BrokenPipeError` as `flushed` does. A program that was started without stdout or
+    stderr, as by `>&-`, writes to nowhere.
+    """
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    try:
+        return parser.parse_args(words)
+    except SystemExit:
+        flushed(0)
+        raise
+
+
 def flushed(code: int) -> int:
     """The exit code of a command whose output has gone out; call it before leaving.
 

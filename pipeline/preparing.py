@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import UsageError
 from pipeline.progress.reporter import Style
 
 if TYPE_CHECKING:  # Beam takes 1.1 s to import, the manifest half a second: who prepares waits
@@ -89,8 +90,14 @@ def prepare(
     `refresh` and `mend` are as the command's. `quiet`: no progress on stderr.
     Raises `PrepareError` or `FilterError`; interrupted, it goes on with the next call.
     """
+    num_workers = (os.cpu_count() or 1) if workers is None else workers
+    for name, number in (("workers", num_workers), ("memory_bytes", memory_bytes)):
+        if number < 1:
+            raise UsageError(f"{name}: got {number}, want at least 1")
+    if isinstance(overrides, str):
+        raise UsageError(f"overrides: got {overrides!r}, want a list of such texts")
     plan = plan_of(manifest, Path(base), overrides)
-    machine = Machine(num_workers=workers or os.cpu_count() or 1, memory_bytes=memory_bytes)
+    machine = Machine(num_workers=num_workers, memory_bytes=memory_bytes)
     style = Style.QUIET if quiet else Style.AUTO
     return Prepared(plan.out, run_plan(plan, machine, style, refresh=refresh, mend=mend))
 

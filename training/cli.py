@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.commandline import Parser, Version, add_examples, end_of_pipe, flushed
+from pipeline.commandline import Parser, Version, add_examples, end_of_pipe, flushed, parsed
 from pipeline.completion import SHELLS, script
 from pipeline.report.visible import replace_what_cannot_be_printed, visible_lines
 from training.commands.reporting import compare_parser, report_parser
@@ -65,7 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     is_named = bool(words) and words[0] in PARSERS
     command, given = (words[0], words[1:]) if is_named else ("run", words)
-    arguments = parser_of(command).parse_args(given)
+    try:
+        arguments = parsed(parser_of(command), given)
+    except BrokenPipeError:
+        return end_of_pipe()
     try:
         return flushed(arguments.command(arguments) or 0)
     except BrokenPipeError:

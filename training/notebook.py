@@ -78,6 +78,8 @@ def train(
     `config` is a file, or its values as YAML has them, `shards`, `model` and `out` among them.
     `overrides` are as `--set` takes them. Raises `TrainError`.
     """
+    if isinstance(overrides, str):
+        raise UsageError(f"overrides: got {overrides!r}, want a list of such texts")
     if isinstance(config, Mapping):
         read = validate(config, TrainConfig, overrides, error=ConfigError)
     else:

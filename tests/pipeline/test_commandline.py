@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -228,3 +229,35 @@ def test_a_reader_that_leaves_early_gets_no_message(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert done.stdout in ("{1\n", "{0\n")  # 0 where the pipe took all of it
+
+
+@pytest.mark.parametrize("module", ["pipeline.cli", "training.cli"])
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_help_and_version_end_without_a_word_when_their_reader_is_gone(
+    module: str, option: str
+) -> None:
+    command = [sys.executable, "-m", module, option]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        program.stdout.close()
+        assert program.stderr.read() == b""
+    assert program.returncode in (0, 1)  # argparse writes its help and asks no more
+
+
+def test_a_program_without_stdout_works_as_if_nobody_read() -> None:
+    command = f"{sys.executable} -m pipeline.cli filters >&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_fish_completes_commands_options_and_filters(tmp_path: Path) -> None:
+    (tmp_path / "prepare.fish").write_text(script(prepare_parser(), "fish"))
+    asked = {"prepare refi": "refilter", "prepare run --ref": "--refresh", "prepare exp": "export"}
+    for words, wanted in asked.items():
+        ask = f"source prepare.fish; complete -C {shlex.quote(words)}"
+        done = subprocess.run(
+            ["fish", "-c", ask], capture_output=True, text=True, check=True, cwd=tmp_path
+        )
+        assert wanted in [line.partition("\t")[0] for line in done.stdout.splitlines()]

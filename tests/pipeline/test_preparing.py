@@ -13,7 +13,7 @@ import yaml
 
 from pipeline import Prepared, prepare
 from pipeline.cli import main
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, UsageError
 from tests.pipeline.here import small_manifest
 
 HOSTILE = '<script>alert("1")</script>'
@@ -149,3 +149,13 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     code = "import pipeline, training, sys; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"pyarrow", "apache_beam", "torch", "numpy"} & set(ran.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"workers": 0}, {"workers": -1}, {"memory_bytes": 0}, {"overrides": "seed=1"}]
+)
+def test_what_no_run_can_have_is_refused_before_it_begins(
+    wrong: dict[str, Any], folder: Path
+) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(wrong))}: got "):
+        prepare(folder / "m.yaml", **wrong)
