@@ -10,7 +10,7 @@ done                 # in a notebook: the funnel as a table
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ class Prepared:
     """A finished output, and what came to it."""
 
     out: Path
-    outcome: "Outcome"
+    outcome: "Outcome" = field(repr=False)  # of pages: a console shows where it is
 
     @property
     def shards(self) -> Path:

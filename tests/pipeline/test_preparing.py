@@ -159,3 +159,7 @@ def test_what_no_run_can_have_is_refused_before_it_begins(
 ) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(wrong))}: got "):
         prepare(folder / "m.yaml", **wrong)
+
+
+def test_a_console_shows_where_it_is_and_no_page_of_counts(done: Prepared) -> None:
+    assert repr(done) == f"Prepared(out={done.out!r})"
