@@ -166,8 +166,8 @@ BEFORE: dict[str, dict[int, str]] = {
     },
     "docs/training.md": {
         0: """
-        prepare run m.yaml --set output=new --set 'sources=[{name: other, format: jsonl, \\
-          paths: ["general-2.jsonl"], id_field: id}]'
+        sources='[{name: other, format: jsonl, paths: ["general-2.jsonl"], id_field: id}]'
+        prepare run m.yaml --set output=new --set "sources=$sources"
         printf 'def loss(outputs, batch):\\n    return outputs.loss * 4, 4, {}\\n' > mine.py
         """
     },
