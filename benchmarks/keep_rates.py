@@ -46,7 +46,7 @@ def main() -> None:
     )
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--language-model", required=True)
-    parser.add_argument("--name", default="the kit corpus: mixed documentation, 499 MB")
+    parser.add_argument("--name", default="499 MB of mixed documentation")
     parser.add_argument("--only", choices=names())
     options = parser.parse_args()
     found = json.loads(OUT.read_text()) if OUT.is_file() else {"filters": {}}
