@@ -86,7 +86,7 @@ class Reader:
             _command(commands / "train", "training.cli")
             _installer(commands / "pip", commands / "installed")
         path = [str(commands), str(Path(sys.executable).parent), os.environ["PATH"]]
-        modules = [str(commands / "installed"), str(self.folder), str(ROOT)]
+        modules = [str(commands / "installed"), str(ROOT)]
         own = {"PATH": os.pathsep.join(path), "PYTHONPATH": os.pathsep.join(modules)}
         plain = {"HF_HUB_OFFLINE": "1", "COLUMNS": "100", "HEADWATER_PII_KEY": "0" * 32}
         return {**os.environ, **own, **plain}
