@@ -27,8 +27,8 @@ class TrainError(Exception):
 class DivergedError(TrainError):
     """Too many steps in a row had a loss or a gradient that is not finite.
 
-    Cure: look at the rows that `metrics.jsonl` names, lower `lr.peak`, or let
-    `spikes: {action: rewind}` skip them; then go on from the last checkpoint.
+    Cure: look at the rows that `metrics.jsonl` names; then a new run (another `--out`) with a lower
+    `lr.peak` or with `precision: fp32`.
     """
 
 

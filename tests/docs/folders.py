@@ -168,7 +168,6 @@ BEFORE: dict[str, dict[int, str]] = {
         0: """
         sources='[{name: other, format: jsonl, paths: ["general-2.jsonl"], id_field: id}]'
         prepare run m.yaml --set output=new --set "sources=$sources"
-        printf 'def loss(outputs, batch):\\n    return outputs.loss * 4, 4, {}\\n' > mine.py
         """
     },
 }

@@ -17,7 +17,7 @@ from reference.commands import leaves, section, train_parsers
 from reference.errors import TREES, errors, exit_code
 from reference.keys import keys, parts
 from reference.sources import outside, source_page
-from training.config import TrainConfig
+from training.config import FREE_KEYS, TrainConfig
 
 PAGES = pages()
 ROOT = Path(__file__).parents[2]
@@ -111,6 +111,13 @@ def test_the_codes_of_errors_are_those_that_the_commands_end_with() -> None:
     codes = {e: exit_code(e) for e in (FilterError, FilterLoadError, LedgerError)}
     assert codes == {FilterError: 1, FilterLoadError: 2, LedgerError: 1}
     assert exit_code(ManifestError) == exit_code(FilterConfigError) == 2
+
+
+def test_a_cure_changes_in_a_resumed_run_only_what_may_change() -> None:
+    for known in errors("training.errors"):
+        named = {key.partition(".")[0] for key in re.findall(r"`([a-z_]+)[.:`]", known.cure)}
+        fixed = (named & TrainConfig.model_fields.keys()) - FREE_KEYS
+        assert fixed == set() or "new run" in known.cure, (known.name, fixed)
 
 
 def test_where_an_error_is_raised_is_found_in_the_code() -> None:
