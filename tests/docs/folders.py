@@ -16,6 +16,7 @@ WORDS: Places = {
     "RUN": "runs/one --set batch_rows=256",
     "OWN": "runs/own --set batch_rows=256",
     "TWO": "runs/two --set batch_rows=256",
+    "STOPPED": "runs/stopped --set batch_rows=4 --set steps=200 --set save_every=5",
     "FILE": "ids.txt",
     "DIR": "index",
     "ID": "d3",
@@ -168,7 +169,14 @@ BEFORE: dict[str, dict[int, str]] = {
         0: """
         sources='[{name: other, format: jsonl, paths: ["general-2.jsonl"], id_field: id}]'
         prepare run m.yaml --set output=new --set "sources=$sources"
-        """
+        """,
+        1: """
+        train --shards out --model models/smollm2 --out runs/stopped \
+          --set batch_rows=4 --set steps=200 --set save_every=5 &
+        until test -d runs/stopped/checkpoint-5; do kill -0 $!; sleep 0.1; done
+        kill -TERM $!
+        wait $!
+        """,
     },
 }
 
