@@ -166,8 +166,9 @@ BEFORE: dict[str, dict[int, str]] = {
         "\"}/' notes.jsonl",
     },
     "docs/training.md": {
-        0: """
-        sources='[{name: other, format: jsonl, paths: ["general-2.jsonl"], id_field: id}]'
+        0: texts("other", ENGLISH, "other")
+        + """
+        sources='[{name: other, format: jsonl, paths: ["other/*.jsonl"], id_field: id}]'
         prepare run m.yaml --set output=new --set "sources=$sources"
         """,
         1: """
@@ -190,6 +191,13 @@ for _name in ("index", "medical", "code", "language", "instruct", "scratch"):
 
 # Names that the Python of a page takes for granted.
 GIVEN: dict[str, str] = {
+    # Its package imports torchvision, for datasets of images.
+    "docs/formats.md": """
+import sys
+from unittest.mock import MagicMock
+
+sys.modules["streaming.vision"] = MagicMock()
+""",
     "README.md": """
 import pyarrow as pa
 import ray
