@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -65,13 +65,17 @@ class Progress:
         self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
-        self._view.open(self.run, self._clock())
-        self._ticker.start()
+        with ExitStack() as opening:
+            opening.push(self)  # Ctrl-C at the first frame leaves no panel either
+            self._view.open(self.run, self._clock())
+            self._ticker.start()
+            opening.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closing.set()
-        self._ticker.join()
+        if self._ticker.is_alive():
+            self._ticker.join()
         with self._lock:
             self._view.close(self.run, self._clock())
 

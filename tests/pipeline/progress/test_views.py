@@ -4,6 +4,7 @@ import io
 import json
 import re
 
+import pyte
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from rich.console import Console
 from pipeline.progress import Progress
 from pipeline.progress.events import EventView
 from pipeline.progress.memory import resident_bytes
-from pipeline.progress.panel import ECHO_COLUMNS, Frame
+from pipeline.progress.panel import ECHO_COLUMNS, Frame, PanelView
 from pipeline.progress.plain import PlainView
 from pipeline.progress.stages import RunProgress
 from pipeline.progress.styles import has_screen, waiting
@@ -184,3 +185,20 @@ def test_a_stage_that_was_done_before_is_shown_with_its_sums() -> None:
     shown = "\n".join(drawn(progress.run, 80))
     assert re.search(r"✔ refine +2/2 ", shown)
     assert "read 50 (0.0 MB) · kept 20" in shown
+
+
+def test_ctrl_c_at_the_first_frame_takes_the_panel_off_the_screen() -> None:
+    class Interrupted(PanelView):
+        def tick(self, run: RunProgress, now: float) -> None:
+            super().tick(run, now)
+            raise KeyboardInterrupt
+
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=80)
+    with pytest.raises(KeyboardInterrupt), Progress(Interrupted(console, "prepare")):
+        pytest.fail("it was interrupted before")
+    assert "╭" in text.getvalue()
+    screen = pyte.Screen(80, 24)
+    pyte.Stream(screen).feed(text.getvalue().replace("\n", "\r\n"))
+    assert "".join(screen.display).strip() == ""
+    assert not screen.cursor.hidden
