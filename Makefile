@@ -32,11 +32,13 @@ demo: setup $(MODEL)/model.safetensors
 $(MODEL)/model.safetensors: | setup
 	$(BIN)/python examples/demo/smollm2.py $(MODEL)
 
-# The five of data_manifests/recipes, on stand-in text: of the Python environment, or of CORPUS=DIR.
+# The five of data_manifests/recipes, on stand-in text: of the Python environment, or of CORPUS=DIR;
+# MEGABYTES=3 of each kind of it; RECIPES="code instruct" for some of them.
 RECIPES := medical code language instruct scratch
 recipes: setup $(MODEL)/model.safetensors
 	test -n "$$HEADWATER_PII_KEY"  # the recipe `medical` asks for a key: any long secret
-	$(BIN)/python -m examples.recipes.stand_in $(if $(CORPUS),--corpus $(CORPUS))
+	$(BIN)/python -m examples.recipes.stand_in $(RECIPES) $(if $(CORPUS),--corpus $(CORPUS)) \
+	  $(if $(MEGABYTES),--megabytes $(MEGABYTES))
 	for name in $(RECIPES); do \
 	  $(BIN)/prepare run data_manifests/recipes/$$name/manifest.yaml && \
 	  $(BIN)/train --config data_manifests/recipes/$$name/train.yaml || exit 1; \
