@@ -13,6 +13,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from examples.recipes.stand_in import main as stand_in
+from examples.recipes.stand_in import write
 from pipeline.cli import main as prepare
 from pipeline.shards import read_index
 from tests.pipeline.corpora import tokenizer
@@ -37,30 +38,39 @@ class Recipe:
     def out(self) -> Path:
         return self.folder / "build" / "recipes" / self.name / "out"
 
-    def prepared(self) -> "Recipe":
-        """Make its stand-in text, run the manifest, and verify what came of it."""
+    def prepared(self, **more: list[dict[str, str]]) -> "Recipe":
+        """Make its stand-in text, run the manifest, and verify what came of it.
+
+        `more` are rows by source, which are read after those of the stand-in text.
+        """
         manifest = f"data_manifests/recipes/{self.name}/manifest.yaml"
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.folder)
             patch.setenv("HEADWATER_PII_KEY", KEY)
             stand_in([self.name, "--megabytes", "0.3"])
+            for source, rows in more.items():
+                write(self.raw_path(source), [*self.raw(source), *rows])
             assert prepare(["run", manifest, "--workers", "1"]) == 0
             assert prepare(["verify", str(self.out), "--pii"]) == 0
         return self
 
-    def trained(self, *sets: str) -> Path:
-        """Train for some steps; the run's folder."""
+    def trained(self, *sets: str, out: str | None = None) -> Path:
+        """Train for some steps; the run's folder, which is the recipe's own or `out`."""
         config = f"data_manifests/recipes/{self.name}/train.yaml"
-        changes = [f"--set={change}" for change in (*SIZES, *sets)]
+        run = out or f"runs/recipes/{self.name}"
+        changes = [f"--set={change}" for change in (*SIZES, f"out={run}", *sets)]
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.folder)
             assert train(["--config", config, *changes]) == 0
-        return self.folder / "runs" / "recipes" / self.name
+        return self.folder / run
+
+    def raw_path(self, source: str) -> Path:
+        """The file that a source reads."""
+        return self.out.parent / "raw" / f"{source}.jsonl.zst"
 
     def raw(self, source: str) -> list[dict[str, str]]:
         """The rows that were read."""
-        path = self.out.parent / "raw" / f"{source}.jsonl.zst"
-        with pa.input_stream(str(path), compression="zstd") as stream:
+        with pa.input_stream(str(self.raw_path(source)), compression="zstd") as stream:
             return [json.loads(line) for line in stream.read().splitlines()]
 
     def refined(self, kind: str, source: str) -> list[dict[str, Any]]:

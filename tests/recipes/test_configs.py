@@ -1,5 +1,6 @@
 """Manifests and train configs of the recipes fit each other, the stand-in text and the pages."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,12 @@ def test_there_is_stand_in_text_and_a_page_for_every_recipe() -> None:
     pages = (ROOT / "docs" / "recipes").glob("*.md")
     assert sorted(MAKERS) == NAMES
     assert sorted(page.stem for page in pages if page.stem != "index") == NAMES
+
+
+def test_make_recipes_runs_every_recipe() -> None:
+    line = re.search(r"^RECIPES := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert line is not None
+    assert sorted(line[1].split()) == NAMES
 
 
 @each

@@ -24,6 +24,12 @@ def forgetting(run: Path) -> dict[str, Any]:
     return values
 
 
+def shares(run: Path, source: str) -> list[float]:
+    """Of the learned tokens of each step."""
+    targets = [step["source_targets"] for step in metrics(run, "step")]
+    return [of_step.get(source, 0) / sum(of_step.values()) for of_step in targets]
+
+
 @pytest.fixture(scope="module")
 def medical(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     return made("medical", tmp_path_factory)
@@ -66,9 +72,18 @@ def test_the_medical_recipe_measures_what_is_forgotten(medical: Recipe) -> None:
     assert replayed > 0
 
 
+# What each rule refuses: another version's syntax, code without a word on it, what a machine wrote.
+REFUSED_CODE = [
+    {"id": "old/report.py", "text": "# Prints them all, one a line.\n" + "print 'row', row\n" * 20},
+    {"id": "bare/table.py", "text": "".join(f"row_{n} = {n} * other\n" for n in range(40))},
+    {"id": "made/parser.py", "text": "# Automatically generated\n" + "# a word\nx = 1\n" * 20},
+]
+RULES = ["code.is_generated", "syntax.comment_ratio", "syntax.syntax_error_ratio"]
+
+
 @pytest.mark.slow
 def test_no_secret_of_the_code_recipe_is_stored(tmp_path_factory: pytest.TempPathFactory) -> None:
-    code = made("code", tmp_path_factory)
+    code = recipe("code", tmp_path_factory.mktemp("code")).prepared(code=REFUSED_CODE)
     modules = python_code.settings_modules(NUM_SETTINGS, SEED)
     stored = code.stored_bytes()
     planted = [secret for _, secrets in modules for secret in secrets]
@@ -79,7 +94,11 @@ def test_no_secret_of_the_code_recipe_is_stored(tmp_path_factory: pytest.TempPat
     kept = {row["id"]: row["text"] for row in code.refined("kept", "code")}
     raw = {row["id"]: row["text"] for row in code.raw("code")}
     assert sum(text == raw[name] for name, text in kept.items()) > len(kept) / 2
-    assert set(forgetting(code.trained())["sources"]) == {"code", "general"}
+    dropped = {row["id"]: row["rule"] for row in code.refined("dropped", "code")}
+    assert sorted(dropped[row["id"]] for row in REFUSED_CODE) == RULES
+    run = code.trained()
+    assert set(forgetting(run)["sources"]) == {"code", "general"}
+    assert shares(run, "general")[0] > shares(run, "general")[-1] > 0  # it falls, but stays
 
 
 @pytest.mark.slow
@@ -108,8 +127,21 @@ def test_answers_alone_carry_loss(tmp_path_factory: pytest.TempPathFactory) -> N
     whole = {" ".join(answer.split()) for answer in answers}
     assert sum(" ".join(text.split()) in whole for text in ended) > len(answers) / 3
     assert "loss_mask" not in instruct.rows("domain")[0]
-    run = instruct.trained()
+    run = instruct.trained("batch_rows=8")
     assert set(forgetting(run)["sources"]) == {"domain", "questions"}
+    asked = shares(run, "questions")
+    assert max(asked[:3]) == 0  # 60 % of six steps: the fourth has both
+    assert min(asked[4:]) > 0.5
+    second = instruct.trained(
+        "model=runs/recipes/instruct/last",
+        "mix={questions: {start: 0.8, schedule: fixed}, domain: {start: 0.2, schedule: fixed}}",
+        out="runs/second",
+    )
+    ended, began = (
+        {name: one["loss"][when] for name, one in forgetting(path)["sources"].items()}
+        for path, when in ((run, "after"), (second, "before"))
+    )
+    assert began == pytest.approx(ended)  # it starts where the first one ended
 
 
 @pytest.mark.slow
