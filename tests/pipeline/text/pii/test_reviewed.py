@@ -226,6 +226,8 @@ _SIGNS = "!@#$%^&*"
         ("SECRET_KEY = '{}'", string.ascii_lowercase + string.digits + "!@#$%^&*(-_=+)", 50, 0.9),
         ('password: "{}"', _ALNUM + _SIGNS, 20, 0.9),
         ("password: {}", _ALNUM + "!@#$%^*", 20, 0.8),
+        ('password = "{}"', _ALNUM, 24, 0.995),
+        ('password = "{}"', string.ascii_letters, 24, 0.95),
         ('token = "{}"', _ALNUM + "+/", 32, 0.9),
         ("token={}", string.hexdigits.lower(), 32, 0.99),
     ],

@@ -68,6 +68,7 @@ POSITIVES = {
         (_JWT + ",", "[SECRET],"),
         ("Authorization: Bearer " + "aB3dE5fG7hI9jK1lM3", "Authorization: Bearer [SECRET]"),
         ('password = "aB3dE5fG7hI9jK1lM3nO5pQ7"', 'password = "[SECRET]"'),
+        ('password = "cS3evufwnJtkckoaTCFYSavK"', 'password = "[SECRET]"'),
         ('{"secret": "9f86d081884c7d65"}', '{"secret": "[SECRET]"}'),
         ("os.environ['API_KEY'] = 'zX8vB6nM4qW2eR5t'", "os.environ['API_KEY'] = '[SECRET]'"),
         (f"a\n-----BEGIN RSA {_PRIVATE}\n{_LINES}\nAB==\n-----END RSA {_PRIVATE}\nb",
@@ -227,7 +228,10 @@ def test_keys_look_random(value):
     "value",
     [b"getUserNameFromRequest2", b"user_name_from_request_2", b"aaaaaaaaaaaaaaaa1",
      b"password-store", b"deadbeefdeadbeef", b"de305d54-75b4-431b",
-     b"org.apache.commons.lang3.StringUtils"],
+     b"org.apache.commons.lang3.StringUtils", b"adjustSVGAttributesMap",
+     b"rust_openssl.hpke.MLKEM1024P384PrivateKey", b"./data/pcg64dxsm-testset-2.csv",
+     b"TKSmartCardTokenDriver", b"BlobSharedKeyCredentialPolicy", b"sfntCMapEncoding",
+     b"GoogleCloudHsmGeneratedSecretManager", b"DonaudampfschiffGesellschaft"],
 )  # fmt: skip
 def test_names_and_words_do_not_look_random(value):
     assert not is_random(value)
