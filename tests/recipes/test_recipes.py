@@ -72,9 +72,10 @@ def test_the_medical_recipe_measures_what_is_forgotten(medical: Recipe) -> None:
     assert replayed > 0
 
 
-# What each rule refuses: another version's syntax, code without a word on it, what a machine wrote.
+# What each rule refuses: a merge left half done, code without a word on it, what a machine wrote.
+MERGE = "<<<<<<< HEAD\nrows = read_rows(path)\n=======\nrows = all_rows(path)\n>>>>>>> other\n"
 REFUSED_CODE = [
-    {"id": "old/report.py", "text": "# Prints them all, one a line.\n" + "print 'row', row\n" * 20},
+    {"id": "half/merge.py", "text": "# Either of them will do.\n" + MERGE * 20},
     {"id": "bare/table.py", "text": "".join(f"row_{n} = {n} * other\n" for n in range(40))},
     {"id": "made/parser.py", "text": "# Automatically generated\n" + "# a word\nx = 1\n" * 20},
 ]
@@ -95,7 +96,7 @@ def test_no_secret_of_the_code_recipe_is_stored(tmp_path_factory: pytest.TempPat
     assert sum(text == raw[name] for name, text in kept.items()) > len(kept) / 2
     dropped = {row["id"]: row["rule"] for row in code.refined("dropped", "code")}
     assert sorted(dropped[row["id"]] for row in REFUSED_CODE) == RULES
-    run = code.trained()
+    run = code.trained("batch_rows=16")
     assert set(forgetting(run)["sources"]) == {"code", "general"}
     assert shares(run, "general")[0] > shares(run, "general")[-1] > 0  # it falls, but stays
 
@@ -133,9 +134,11 @@ def test_answers_alone_carry_loss(tmp_path_factory: pytest.TempPathFactory) -> N
     assert min(asked[4:]) > 0.5
     second = instruct.trained(
         "model=runs/recipes/instruct/last",
-        "mix={questions: {start: 0.8, schedule: fixed}, domain: {start: 0.2, schedule: fixed}}",
+        "mix.questions.start=0.8",
+        "mix.domain.start=0.2",
         out="runs/second",
     )
+    assert min(shares(second, "questions")) > 0
     ended, began = (
         {name: one["loss"][when] for name, one in forgetting(path)["sources"].items()}
         for path, when in ((run, "after"), (second, "before"))
