@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, Self
 
+from pipeline.progress.interrupts import uninterrupted
 from pipeline.progress.memory import resident_bytes
 from pipeline.progress.stages import RunProgress, StageProgress, row_of
 
@@ -67,7 +68,8 @@ class Progress:
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             opening.push(self)  # Ctrl-C at the first frame leaves no panel either
-            self._view.open(self.run, self._clock())
+            with uninterrupted():
+                self._view.open(self.run, self._clock())
             self._ticker.start()
             opening.pop_all()
         return self
@@ -76,7 +78,7 @@ class Progress:
         self._closing.set()
         if self._ticker.is_alive():
             self._ticker.join()
-        with self._lock:
+        with uninterrupted(), self._lock:
             self._view.close(self.run, self._clock())
 
     @contextmanager
@@ -84,7 +86,7 @@ class Progress:
         self, name: str, num_items: int, num_done: int, watch: "Watch | None" = None
     ) -> Iterator[Advance]:
         """Show one stage; yields a function to call with the number of items newly done."""
-        with self._lock:
+        with uninterrupted(), self._lock:
             now = self._clock()
             stage = self.run.begin(name, num_items, num_done, now, watch)
             self._view.started(self.run, stage, now)
@@ -101,7 +103,7 @@ class Progress:
 
     def note(self, text: str) -> None:
         """A line between the stages."""
-        with self._lock:
+        with uninterrupted(), self._lock:
             self._view.note(text)
 
     def _advance(self, count: int) -> None:
@@ -110,7 +112,7 @@ class Progress:
                 self.run.current.advance(count, self._clock())
 
     def _finish(self, stage: StageProgress) -> None:
-        with self._lock:
+        with uninterrupted(), self._lock:
             now = self._clock()
             self.run.refresh(now, resident_bytes(), at_once=True)
             self.run.end(now)

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import signal
 
 import pyte
 import pytest
@@ -187,18 +188,38 @@ def test_a_stage_that_was_done_before_is_shown_with_its_sums() -> None:
     assert "read 50 (0.0 MB) · kept 20" in shown
 
 
-def test_ctrl_c_at_the_first_frame_takes_the_panel_off_the_screen() -> None:
-    class Interrupted(PanelView):
-        def tick(self, run: RunProgress, now: float) -> None:
-            super().tick(run, now)
-            raise KeyboardInterrupt
-
-    text = io.StringIO()
-    console = Console(file=text, force_terminal=True, width=80)
-    with pytest.raises(KeyboardInterrupt), Progress(Interrupted(console, "prepare")):
-        pytest.fail("it was interrupted before")
-    assert "╭" in text.getvalue()
+def drawn_until_ctrl_c(pressed: str) -> pyte.Screen:
+    """The screen after a run whose user presses Ctrl-C as soon as there is that text on it."""
     screen = pyte.Screen(80, 24)
-    pyte.Stream(screen).feed(text.getvalue().replace("\n", "\r\n"))
-    assert "".join(screen.display).strip() == ""
+    stream = pyte.Stream(screen)
+
+    class Terminal(io.StringIO):
+        def write(self, text: str, /) -> int:
+            for piece in text.splitlines(keepends=True):
+                stream.feed(piece.replace("\n", "\r\n"))
+                if pressed in piece and not written:
+                    written.append(piece)
+                    signal.raise_signal(signal.SIGINT)
+            return len(text)
+
+    written: list[str] = []
+    console = Console(file=Terminal(), force_terminal=True, width=80)
+    progress = Progress(PanelView(console, "prepare"), expected=["inputs", "refine"])
+
+    def run() -> None:
+        with progress:
+            for name in ("inputs", "refine"):
+                with progress.stage(name, 1, 0) as advance:
+                    advance(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert written
+    return screen
+
+
+@pytest.mark.parametrize("pressed", ["╭", "inputs", "▶", "elapsed", "╰"])
+def test_ctrl_c_while_the_panel_is_drawn_takes_it_off_the_screen(pressed: str) -> None:
+    screen = drawn_until_ctrl_c(pressed)
+    assert not set("".join(screen.display)) & set("╭│╰")
     assert not screen.cursor.hidden
