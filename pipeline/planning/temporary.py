@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline.interrupts import uninterrupted
+
 PREFIX = "prepare-plan-"
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 YOUNG_SECONDS = 60  # a folder may not be locked yet
@@ -34,7 +36,7 @@ def temporary_folder() -> Iterator[Path]:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield folder
         finally:
-            with _waiting():  # another Ctrl-C must not leave half of it
+            with uninterrupted(signal.SIGINT, *ENDS):  # another Ctrl-C must not leave half of it
                 shutil.rmtree(folder)
                 os.close(lock)
 
@@ -72,13 +74,3 @@ def _unwinding() -> Iterator[None]:
 
 def _exit(number: int, _: object) -> NoReturn:
     raise SystemExit(128 + number)
-
-
-@contextmanager
-def _waiting() -> Iterator[None]:
-    """Signals that come here are delivered afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *ENDS})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

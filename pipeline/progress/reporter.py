@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, Self
 
-from pipeline.progress.interrupts import uninterrupted
+from pipeline.interrupts import uninterrupted
 from pipeline.progress.memory import resident_bytes
 from pipeline.progress.stages import RunProgress, StageProgress, row_of
 
