@@ -44,8 +44,9 @@ recipes: setup $(MODEL)/model.safetensors
 	  $(BIN)/train --config data_manifests/recipes/$$name/train.yaml || exit 1; \
 	done
 
+# Three at a time keep two cores busy: each waits for processes of its own now and then.
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults"
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not slow and not faults"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
