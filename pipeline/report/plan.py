@@ -26,7 +26,8 @@ def print_prediction(found: Prediction, manifest: Path, console: Console) -> Non
 
 
 def _print_funnel(found: Prediction, console: Console) -> None:
-    table = Table(title="What will become of the documents, about", title_justify="left")
+    console.print("What will become of the documents, about", style="table.title")
+    table = Table()
     table.add_column("stage")
     for source in found.ledger:
         table.add_column(source, justify="right")
@@ -40,7 +41,8 @@ def _print_stages(found: Prediction, console: Console) -> None:
     if not found.stages:
         return
     title = f"How long it will take with {found.num_workers} workers, within a factor of 2"
-    table = Table("stage", title=title, title_justify="left")
+    console.print(title, style="table.title")
+    table = Table("stage")
     table.add_column("time", justify="right")
     table.add_column("of which always", justify="right")
     for stage in found.stages:
@@ -52,7 +54,8 @@ def _print_stages(found: Prediction, console: Console) -> None:
 def _lines(found: Prediction) -> list[str]:
     disk = found.disk
     lines = [
-        f"{rounded(found.num_tokens)} tokens in {found.num_shards:,} shards, "
+        f"{rounded(found.num_tokens)} tokens in {found.num_shards:,} "
+        f"{'shard' if found.num_shards == 1 else 'shards'}, "
         f"{rounded(found.num_rows)} rows of {found.sequence_tokens:,}.",
         f"Disk: {size(disk.total)} at the end (shards {size(disk.shards)}, texts "
         f"{size(disk.refined)}, tokens {size(disk.tokens)}, rest {size(disk.rest)}), up to "

@@ -22,7 +22,9 @@ def print_outcome(outcome: Outcome, out: Path, console: Console) -> None:
         console.print(
             f"Nothing to do: all {num_items} work items of {out} are done.", soft_wrap=True
         )
-    table = Table(title="Where the documents went", title_justify="left")
+    # Not as the table's title, which would be broken to the table's width.
+    console.print("Where the documents went", style="table.title")
+    table = Table()
     table.add_column("stage")
     for source in outcome.ledger:
         table.add_column(source, justify="right")
@@ -89,8 +91,9 @@ def totals(outcome: Outcome) -> str:
     shards = outcome.index.shards
     tokens = sum(shard.num_tokens for shard in shards)
     slots = sum(shard.num_rows for shard in shards) * outcome.index.sequence_tokens
+    noun = "shard" if len(shards) == 1 else "shards"
     return (
-        f"{tokens:,} tokens in {len(shards)} shards of {outcome.index.sequence_tokens}-token rows, "
+        f"{tokens:,} tokens in {len(shards)} {noun} of {outcome.index.sequence_tokens}-token rows, "
         f"{tokens / max(slots, 1):.2%} of the slots used."
     )
 
