@@ -17,7 +17,8 @@ from tests.pipeline.here import small_manifest
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WAITING = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from pipeline.planning.temporary import temporary_folder
 with temporary_folder() as folder:
     (folder / "inner").mkdir()

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import signal
+from collections.abc import Iterator
 
 import pyte
 import pytest
@@ -19,6 +20,14 @@ from pipeline.progress.plain import PlainView
 from pipeline.progress.stages import RunProgress
 from pipeline.progress.styles import has_screen, waiting
 from tests.pipeline.progress.test_stages import Seen
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """SIGINT as in a terminal: what a shell starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Clock:
