@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.planning.prediction import Prediction
-from pipeline.report.terminal import funnel_rows
+from pipeline.report.terminal import funnel_table
 from pipeline.report.visible import visible
 
 UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "KB"))
@@ -27,14 +27,7 @@ def print_prediction(found: Prediction, manifest: Path, console: Console) -> Non
 
 def _print_funnel(found: Prediction, console: Console) -> None:
     console.print("What will become of the documents, about", style="table.title")
-    table = Table()
-    table.add_column("stage")
-    for source in found.ledger:
-        table.add_column(source, justify="right")
-        table.add_column("MB", justify="right")
-    for label, cells in funnel_rows(found.ledger):
-        table.add_row(label, *cells)
-    console.print(table)
+    console.print(funnel_table(found.ledger))
 
 
 def _print_stages(found: Prediction, console: Console) -> None:

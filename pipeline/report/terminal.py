@@ -24,14 +24,7 @@ def print_outcome(outcome: Outcome, out: Path, console: Console) -> None:
         )
     # Not as the table's title, which would be broken to the table's width.
     console.print("Where the documents went", style="table.title")
-    table = Table()
-    table.add_column("stage")
-    for source in outcome.ledger:
-        table.add_column(source, justify="right")
-        table.add_column("MB", justify="right")
-    for label, cells in funnel_rows(outcome.ledger):
-        table.add_row(label, *cells)
-    console.print(table)
+    console.print(funnel_table(outcome.ledger))
     console.print(totals(outcome))
     for line in _fits(outcome):
         console.print(line, soft_wrap=True)
@@ -41,6 +34,18 @@ def print_outcome(outcome: Outcome, out: Path, console: Console) -> None:
         console.print(line, soft_wrap=True)
     for line in _notes(outcome):
         console.print(line)
+
+
+def funnel_table(ledger: Ledger) -> Table:
+    """Documents and MB of every source, a row a stage and rule."""
+    table = Table()
+    table.add_column("stage")
+    for source in ledger:
+        table.add_column(source, justify="right")
+        table.add_column("MB", justify="right")
+    for label, cells in funnel_rows(ledger):
+        table.add_row(label, *cells)
+    return table
 
 
 def funnel_rows(ledger: Ledger) -> list[tuple[str, list[str]]]:
